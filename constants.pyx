@@ -1,0 +1,33 @@
+# cython: language_level=3
+"""One place through which every module of the application writes its log.
+
+Both functions write to the standard library's logger ``cdn_manager`` and configure nothing: where the lines go is
+the application's decision (``logging.basicConfig()``, a handler of its own, or nothing at all).
+"""
+
+import logging
+
+_logger = logging.getLogger("cdn_manager")
+_logger.addHandler(logging.NullHandler())
+
+
+cpdef log(str message):
+    """Write one line at level INFO.
+
+    Args:
+        message: The line, without a secret in it.
+
+    Thread-safety: safe from several threads, as ``logging`` is.
+    """
+    _logger.info("%s", message)
+
+
+cpdef logerror(str message):
+    """Write one line at level ERROR.
+
+    Args:
+        message: The line, without a secret in it.
+
+    Thread-safety: safe from several threads, as ``logging`` is.
+    """
+    _logger.error("%s", message)

@@ -1,0 +1,6 @@
+"""One compiled module. Cython finds the .pxd files of cdn_manager and constants where their wheel is installed."""
+
+from Cython.Build import cythonize
+from setuptools import setup
+
+setup(ext_modules=cythonize("api_client.pyx", build_dir="build"))

@@ -1,0 +1,402 @@
+"""Tests each finding of the check: green on a good store, and red by a real cause."""
+
+import contextlib
+import datetime
+import http.client
+import http.server
+import socket
+import socketserver
+import ssl
+import threading
+import uuid
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from local_store import ADMIN, READER, WRITER, admin_client
+
+from cdn_check import check
+from cdn_manager import CDNCredentials
+
+RIGHTS = ["uploader writes", "uploader cannot read", "downloader reads", "downloader cannot write"]
+ABILITIES = ["metadata", "ranges", "If-Match", "If-None-Match"]
+
+
+@pytest.fixture(autouse=True)
+def working_directory(folder):
+    """Everything here looks at the disk of an empty directory."""
+
+
+def findings_of(credentials, *names):
+    """Return the findings by name."""
+    return {finding.name: finding for finding in check(credentials, *names)}
+
+
+def states(found):
+    return {name: finding.state for name, finding in found.items()}
+
+
+@contextlib.contextmanager
+def serving(server):
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class AlteringProxy(http.server.ThreadingHTTPServer):
+    """Stands before a store, leaves out headers of requests and answers, sets others, and refuses methods.
+
+    The store must be one that checks no signatures, since these cover most headers.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, store, without=(), answers_without=(), answers_with=None, refused=()):
+        super().__init__(("127.0.0.1", 0), _Alter)
+        self.store = urlsplit(store).netloc
+        self.without = without
+        self.answers_without = answers_without
+        self.answers_with = answers_with or {}
+        self.refused = refused
+
+
+class _Alter(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def handle_one(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.command in self.server.refused:
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in self.server.without}
+        store = http.client.HTTPConnection(self.server.store)
+        store.request(self.command, self.path, body, headers)
+        answer = store.getresponse()
+        content = answer.read()
+        store.close()
+        self.send_response_only(answer.status)
+        sent = {
+            name: value for name, value in answer.getheaders()
+            if name.lower() not in self.server.answers_without and name.lower() != "transfer-encoding"
+        } | self.server.answers_with  # fmt: skip
+        sent.setdefault("Content-Length", str(len(content)))
+        for name, value in sent.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = handle_one
+
+
+@pytest.fixture
+def altered_store(moto_url):
+    """A function that returns the credentials of a store behind a proxy that alters what passes."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**alterations):
+            address = stack.enter_context(serving(AlteringProxy(moto_url, **alterations)))
+            return CDNCredentials(f"http://{address}", *READER, *WRITER)
+
+        yield start
+
+
+# The way to the store
+
+
+@pytest.mark.portable
+def test_host_without_an_address_is_red():
+    found = findings_of(CDNCredentials("https://nothing.invalid", *READER), "models")
+    assert states(found) == {"host resolves": "failed", "store": "skipped", "disk": "ok"}
+    assert "nothing.invalid" in found["host resolves"].text
+
+
+@pytest.mark.portable
+def test_port_where_nothing_listens_is_red():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        found = findings_of(CDNCredentials(f"http://127.0.0.1:{unused.getsockname()[1]}", *READER))
+    assert found["connects"].state == "failed"
+
+
+@pytest.mark.portable
+def test_proxy_that_cannot_be_reached_is_named(monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:hidden@127.0.0.1:{unused.getsockname()[1]}")
+        found = findings_of(CDNCredentials("http://cdn.example.com", *READER))
+    assert found["connects"].state == "failed"
+    assert "the proxy 127.0.0.1" in found["connects"].text
+    assert "hidden" not in str(found)
+
+
+@pytest.mark.portable
+def test_store_behind_a_proxy_answers(monkeypatch, moto_url):
+    monkeypatch.setenv("HTTP_PROXY", moto_url)  # it takes absolute addresses, as a proxy does
+    found = findings_of(CDNCredentials("http://cdn.example.com", *READER))
+    assert found["answers"].state == "ok"
+
+
+@pytest.mark.portable
+def test_server_of_another_protocol_is_red():
+    class Mail(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"220 mail.example.com ESMTP\r\n")
+            self.rfile.readline()
+
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mail)) as address:
+        found = findings_of(CDNCredentials(f"http://{address}", *READER))
+    assert found["answers"].state == "failed"
+
+
+class TLSServer(http.server.ThreadingHTTPServer):
+    """Answers every request over TLS with a certificate for ``name``."""
+
+    daemon_threads = True
+
+    def __init__(self, authority, name, not_after):
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                self.send_response(403)
+                self.end_headers()
+
+        super().__init__(("127.0.0.1", 0), Answer)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        not_before = not_after - datetime.timedelta(days=30)
+        authority.issue_cert(name, not_before=not_before, not_after=not_after).configure_cert(context)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, *_):
+        pass  # a client that refuses the certificate
+
+
+def tls_finding(monkeypatch, tmp_path, name="127.0.0.1", days=7, known=True):
+    authority = trustme.CA()
+    bundle = tmp_path / "authority.pem"
+    (authority if known else trustme.CA()).cert_pem.write_to_path(bundle)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    # Half a day more, so that the days are the same when the test is slow.
+    not_after = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=6)
+    with serving(TLSServer(authority, name, not_after)) as address:
+        return findings_of(CDNCredentials(f"https://{address}", *READER))["TLS"]
+
+
+@pytest.mark.portable
+def test_valid_certificate_is_green_and_its_end_is_told(monkeypatch, tmp_path):
+    finding = tls_finding(monkeypatch, tmp_path)
+    assert finding.state == "ok"
+    assert finding.text.endswith(", 7 days more")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ({"days": -1}, "the certificate has expired"),
+        ({"days": 40}, "the certificate is not valid yet"),
+        ({"known": False}, "the certificate's CA is not known here"),
+        ({"name": "cdn.example.com"}, "the certificate is for another address"),
+    ],
+    ids=["expired", "not valid yet", "unknown CA", "another address"],
+)
+def test_bad_certificate_is_red_and_says_why(monkeypatch, tmp_path, fault, text):
+    finding = tls_finding(monkeypatch, tmp_path, **fault)
+    assert (finding.state, finding.text) == ("failed", text)
+    assert finding.advice
+
+
+@pytest.mark.portable
+def test_server_without_tls_is_red(moto_url):
+    found = findings_of(CDNCredentials(moto_url.replace("http:", "https:"), *READER))
+    assert found["TLS"].state == "failed"
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(("hours", "direction"), [(-2, "ahead of"), (2, "behind")])
+def test_skewed_clock_is_red(altered_store, hours, direction):
+    there = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)
+    date = there.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    finding = findings_of(altered_store(answers_with={"Date": date}, answers_without={"date"}))["clock"]
+    assert finding.state == "failed"
+    assert direction in finding.text
+
+
+@pytest.mark.portable
+def test_clock_of_a_store_that_tells_no_time_is_not_judged(altered_store):
+    assert findings_of(altered_store(answers_without={"date"}))["clock"].state == "skipped"
+
+
+# What the store can do
+
+
+@pytest.mark.portable
+def test_able_store_is_green_behind_a_proxy_that_alters_nothing(altered_store, moto_bucket):
+    found = findings_of(altered_store(), moto_bucket)
+    assert {name: found[name].state for name in ABILITIES} == dict.fromkeys(ABILITIES, "ok")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    ("name", "alteration"),
+    [
+        ("metadata", {"without": {"x-amz-meta-sha256"}}),
+        ("metadata", {"answers_without": {"x-amz-meta-sha256"}}),
+        ("ranges", {"without": {"range"}}),
+        ("If-Match", {"without": {"if-match"}}),
+        ("If-None-Match", {"without": {"if-none-match"}}),
+    ],
+    ids=["metadata not stored", "metadata not told", "ranges", "If-Match", "If-None-Match"],
+)
+def test_what_a_proxy_takes_away_is_red_and_the_rest_green(altered_store, moto_bucket, name, alteration):
+    found = findings_of(altered_store(**alteration), moto_bucket)
+    expected = dict.fromkeys(ABILITIES, "ok") | {name: "failed"}
+    assert {ability: found[ability].state for ability in ABILITIES} == expected
+    assert found[name].advice
+
+
+@pytest.mark.portable
+def test_object_that_is_larger_than_the_disk_is_red(altered_store, moto_bucket, moto_url):
+    admin = admin_client(moto_url)
+    admin.put_object(Bucket=moto_bucket, Key="huge", Body=b"x")
+    admin.close()
+    credentials = altered_store(answers_without={"content-length"}, answers_with={"Content-Length": str(1 << 60)})
+    reader = CDNCredentials(credentials.host, *READER)
+    # Only the object's own length matters: the listing would be as long.
+    finding = findings_of(reader, moto_bucket, "huge")["disk"]
+    assert finding.state == "failed"
+
+
+@pytest.mark.portable
+def test_object_that_cannot_be_removed_is_named(altered_store, moto_bucket, moto_url):
+    finding = findings_of(altered_store(refused={"DELETE"}), moto_bucket)["removed"]
+    admin = admin_client(moto_url)
+    left = {entry["Key"] for entry in admin.list_objects_v2(Bucket=moto_bucket)["Contents"]}
+    admin.close()
+    assert finding.state == "skipped"
+    assert left == set(finding.text.partition(": ")[2].split(", "))
+
+
+@pytest.mark.portable
+def test_check_that_is_given_up_removes_what_it_wrote(altered_store, moto_bucket, moto_url):
+    findings = check(altered_store(), moto_bucket)
+    for finding in findings:
+        if finding.name == "uploader writes":
+            break
+    findings.close()
+    admin = admin_client(moto_url)
+    assert admin.list_objects_v2(Bucket=moto_bucket)["KeyCount"] == 0
+    admin.close()
+
+
+# What the keys may do, on a store that refuses
+
+
+@pytest.fixture
+def is_empty(admin, bucket):
+    yield
+    assert admin.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_good_keys_on_a_good_store_are_all_green(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *READER, *WRITER), bucket)
+    assert set(states(found).values()) == {"ok"}
+    assert set(RIGHTS + ABILITIES) < set(found)
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_wrong_secret_of_the_downloader_is_red(store, bucket):
+    found = findings_of(CDNCredentials(store.url, READER[0], "wrong", *WRITER), bucket)
+    assert found["downloader reads"].state == "failed"
+    assert "SignatureDoesNotMatch" in found["downloader reads"].text
+    assert found["downloader cannot write"].state == "skipped"  # it is refused, but not for want of the right
+    assert found["uploader writes"].state == "ok"
+
+
+def test_wrong_secret_of_an_edge_machine_is_red_without_an_object_to_read(store, bucket):
+    finding = findings_of(CDNCredentials(store.url, READER[0], "wrong"), bucket)["bucket"]
+    assert finding.state == "failed"
+    assert "SignatureDoesNotMatch" in finding.text
+
+
+def test_wrong_secret_of_the_uploader_is_red(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *READER, WRITER[0], "wrong"), bucket)
+    assert found["uploader writes"].state == "failed"
+    assert "SignatureDoesNotMatch" in found["uploader writes"].text
+
+
+def test_unknown_key_is_red(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *READER, "nobody", "nobody-secret"), bucket)
+    assert found["uploader writes"].state == "failed"
+    assert "InvalidAccessKeyId" in found["uploader writes"].text
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_downloader_that_may_write_is_red(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *ADMIN, *WRITER), bucket)
+    assert found["downloader cannot write"].state == "failed"
+    assert {name for name, state in states(found).items() if state != "ok"} == {"downloader cannot write"}
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_uploader_that_may_read_is_red(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *READER, *ADMIN), bucket)
+    assert {name for name, state in states(found).items() if state != "ok"} == {"uploader cannot read"}
+
+
+def test_exchanged_keys_are_red(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *WRITER, *READER), bucket)
+    assert found["uploader writes"].state == "failed"
+    assert found["downloader cannot write"].state == "failed"
+
+
+def test_wrong_bucket_is_red_and_ends_the_check(store):
+    found = findings_of(CDNCredentials(store.url, *READER, *WRITER), f"no-{uuid.uuid4().hex[:12]}")
+    assert found["bucket"].state == "failed"
+    assert not set(RIGHTS) & set(found)
+
+
+def test_edge_machine_without_a_key_to_read_cannot_be_judged(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *READER), bucket)
+    assert {name: found[name].state for name in RIGHTS} == {
+        "uploader writes": "skipped",
+        "uploader cannot read": "skipped",
+        "downloader reads": "skipped",
+        "downloader cannot write": "ok",
+    }
+
+
+def test_edge_machine_is_judged_by_the_object_it_names(store, bucket, manager):
+    manager.store(bucket, "model.bin", b"weights")
+    found = findings_of(CDNCredentials(store.url, *READER), bucket, "model.bin")
+    names = ["downloader reads", "metadata", "ranges", "If-Match"]
+    assert {name: found[name].state for name in names} == dict.fromkeys(names, "ok")
+
+
+def test_object_that_is_not_there_is_red(store, bucket):
+    finding = findings_of(CDNCredentials(store.url, *READER), bucket, "nothing")["downloader reads"]
+    assert finding.state == "failed"
+    assert "NoSuchKey" in finding.text
+
+
+def test_publisher_without_a_read_key_is_judged_by_what_it_writes(store, bucket):
+    found = findings_of(CDNCredentials(store.url, None, None, *WRITER), bucket)
+    assert {name: found[name].state for name in RIGHTS} == {
+        "uploader writes": "ok",
+        "uploader cannot read": "ok",
+        "downloader reads": "skipped",
+        "downloader cannot write": "skipped",
+    }
+    assert found["If-None-Match"].state == "ok"
