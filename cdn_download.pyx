@@ -20,6 +20,7 @@ from boto3.s3.transfer import S3Transfer
 from botocore.exceptions import ClientError
 
 import cdn_request
+import cdn_threads
 from cdn_errors import (
     CDNError,
     DeadlineExceededError,
@@ -428,10 +429,7 @@ class _Download:
         self._join()
 
     def _join(self):
-        for thread in [*self.workers, self.hasher]:
-            if thread is not None:
-                with contextlib.suppress(RuntimeError):  # never started
-                    thread.join()
+        cdn_threads.join(filter(None, [*self.workers, self.hasher]))
 
     def _watch(self, now):
         """Keep the deadline, and cut connections that deliver next to nothing."""

@@ -6,7 +6,6 @@ views of the payload, piece by piece: no copy is made, a slow connection can tak
 nothing is framed, trailed or announced with ``Expect``.
 """
 
-import concurrent.futures
 import contextlib
 import hashlib
 import mmap
@@ -30,6 +29,7 @@ from botocore.exceptions import (
 )
 
 import cdn_request
+import cdn_threads
 from cdn_errors import (
     DeadlineExceededError,
     ObjectChangedError,
@@ -401,19 +401,25 @@ class _Upload:
         size, count, connections = self._layout()
         self.next_part, self.second_pass = 1, hashlib.sha256()
         parts = []
-        pool = concurrent.futures.ThreadPoolExecutor(connections, "cdn-upload")
+        workers = [
+            threading.Thread(target=self._work, args=(upload_id, size, count, parts), name="cdn-upload", daemon=True)
+            for _ in range(connections)
+        ]
         try:
-            running = [pool.submit(self._work, upload_id, size, count, parts) for _ in range(connections)]
-            while running and self.ended_by is None:
-                running = concurrent.futures.wait(running, _TICK).not_done
+            for worker in workers:
+                worker.start()
+            while len(parts) < count and self.ended_by is None:
+                with self.state:
+                    self.state.wait_for(lambda: len(parts) == count or self.ended_by is not None, _TICK)
                 self._report()
         except BaseException as error:
             self._end(error)
             raise
         finally:
-            pool.shutdown()
+            cdn_threads.join(workers)
         if self.ended_by is not None:
             raise self.ended_by
+        self._report()
         return sorted(parts, key=lambda part: part["PartNumber"])
 
     def _work(self, upload_id, size, count, parts):
@@ -424,7 +430,9 @@ class _Upload:
                 number, view = part
                 with view:
                     answer = self._call("UploadPart", view, UploadId=upload_id, PartNumber=number)
-                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                with self.state:
+                    parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                    self.state.notify_all()
         except _Over:
             pass
         except BaseException as error:

@@ -242,7 +242,7 @@ def test_a_source_that_changes_between_the_passes_is_not_stored(recorder, kind, 
     ):
         manager.store("bucket", "key", kind(bytes(size)))
     assert not {"PutObject", "CompleteMultipartUpload"} & set(recorder.operations)
-    assert recorder.operations[-1:] == (["AbortMultipartUpload"] if size > 10 else [])
+    assert recorder.operations.count("AbortMultipartUpload") == (size > 10)
 
 
 @pytest.mark.portable
@@ -361,7 +361,7 @@ def test_an_exception_of_progress_ends_the_upload_as_it_is(recorder, publisher, 
     with pytest.raises(LookupError, match="the window is gone"):
         publisher.store("bucket", "key", bytes(size), progress=progress)
     assert "CompleteMultipartUpload" not in recorder.operations
-    assert recorder.operations[-1:] == ["AbortMultipartUpload"] or size < PART
+    assert ("AbortMultipartUpload" in recorder.operations) == (size > PART)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cdn-upload")]
 
 
