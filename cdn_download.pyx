@@ -207,7 +207,9 @@ class _Download:
         self.most = _CONNECTIONS if config is None else config.max_concurrency if config.use_threads else 1
         self.pace = Pace(None if config is None else config.max_bandwidth)
 
-        self.state = threading.Condition()  # guards everything below
+        # It guards everything below, and is taken as itself: a Ctrl-C in Condition.__enter__ would leave it locked.
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.ranged = True
         self.if_match = True
         self.transferred = 0
@@ -301,7 +303,7 @@ class _Download:
 
     def _save(self):
         """Write the journal, after the data that it names."""
-        with self.state:
+        with self.lock:
             on_disk = self.on_disk
             left = sorted(self.missing + [(span.pos, span.stop) for span in self.active])
         if on_disk == self.saved or not self._resumable():
@@ -339,11 +341,11 @@ class _Download:
         """Discard everything that is here of the object, and everything that is known of it."""
         self.partial.discard()
         self.resumed_from = 0
-        with self.state:
+        with self.lock:
             self._forget()
 
     def _report(self):
-        with self.state:
+        with self.lock:
             count, self.reported = self.on_disk - self.reported, self.on_disk
         if count and self.callback is not None:
             self.callback(count)
@@ -388,8 +390,8 @@ class _Download:
         saved_at = time.monotonic()
         while not self._over():
             self._open_connections()
-            with self.state:
-                self.state.wait_for(self._over, _TICK)
+            with self.lock:
+                self.changed.wait_for(self._over, _TICK)
             self._report()
             now = time.monotonic()
             self._watch(now)
@@ -402,14 +404,14 @@ class _Download:
             raise self.error
 
     def _over(self):
-        with self.state:
+        with self.lock:
             if self.error is not None:
                 return True
             here = self.size is not None and not self.missing and not self.active
             return here and (self.hasher is None or self.hasher.done)
 
     def _open_connections(self):
-        with self.state:
+        with self.lock:
             self.workers = [worker for worker in self.workers if worker.is_alive()]
             if self.error is not None or not (self.missing or any(map(self._can_share, self.active))):
                 return
@@ -421,11 +423,11 @@ class _Download:
 
     def _stop(self):
         """End all threads. What they have written by then counts."""
-        with self.state:
+        with self.lock:
             self.stopping = True
             for span in self.active:
                 span.cut("the download ends")
-            self.state.notify_all()
+            self.changed.notify_all()
         self._join()
 
     def _join(self):
@@ -437,7 +439,7 @@ class _Download:
             raise DeadlineExceededError(f"the deadline passed; {self._what_stays()}")
         if not self.stall:
             return
-        with self.state:
+        with self.lock:
             for span in self.active:
                 if not span.delivering or now - span.watched_at < self.stall:
                     continue
@@ -452,7 +454,7 @@ class _Download:
 
     def _grow(self, now):
         """Open twice as many connections while that pays, and go back where it did not."""
-        with self.state:
+        with self.lock:
             delivering = sum(span.delivering for span in self.active)
             if self.size is None or now < self.grow_after or delivering < self.target:
                 return self._measure_anew()
@@ -492,7 +494,7 @@ class _Download:
 
     def hashable(self, done):
         """Wait until bytes behind ``done`` are on disk; return how many to hash next, 0 at the end."""
-        with self.state:
+        with self.lock:
             while True:
                 if self._ending() or done == self.size:
                     return 0
@@ -500,12 +502,12 @@ class _Download:
                 there = min(starts, default=self.size) - done
                 if there > 0:
                     return min(there, _BLOCK)
-                self.state.wait(_TICK)
+                self.changed.wait(_TICK)
 
     def hashed(self, hasher):
-        with self.state:
+        with self.lock:
             hasher.done = True
-            self.state.notify_all()
+            self.changed.notify_all()
 
     # The threads with a connection each
 
@@ -527,7 +529,7 @@ class _Download:
 
     def _take(self):
         """Return the next span, None if there is no more to do for this connection."""
-        with self.state:
+        with self.lock:
             if self._ending() or len(self.active) >= self.target:
                 return None
             if not self.missing:
@@ -570,19 +572,19 @@ class _Download:
                     pause = 0.0
                 except Exception as error:
                     pause = self._after_failure(span, error)
-            with self.state:
+            with self.lock:
                 if span.left and not self._ending() and len(self.active) <= self.target:
                     continue
                 self.active.remove(span)
                 if span.left:
                     self.missing.append((span.pos, span.stop))
                     self.missing.sort()
-                self.state.notify_all()
+                self.changed.notify_all()
                 return
 
     def _after_failure(self, span, error):
         """Return the pause before the next attempt at ``span``, or make ``error`` the download's own."""
-        with self.state:
+        with self.lock:
             if self._ending():
                 return 0.0
             if span.cut_off is not None:
@@ -617,10 +619,10 @@ class _Download:
 
     def fail(self, error):
         """Make ``error`` the reason why the download ends, if it is the first one."""
-        with self.state:
+        with self.lock:
             if not self._ending():
                 self.error = error
-            self.state.notify_all()
+            self.changed.notify_all()
 
     def _attempt(self, span, file):
         """Make one request for what is missing of ``span``, and write what comes."""
@@ -652,7 +654,7 @@ class _Download:
         first, last, total = self._extent(answer)
         if self.size is None:  # then this is the only connection
             self._learn(span, answer, total)
-        with self.state:
+        with self.lock:
             self._compare(answer, total)
             if last is None:
                 self._take_the_rest(span)
@@ -711,7 +713,7 @@ class _Download:
         if self.ranged and etag is None and sha256 is None and total > span.stop:
             raise _Unranged("no ETag and no digest")
         self.partial.reserve(total)
-        with self.state:
+        with self.lock:
             self.size, self.etag, self.sha256 = total, etag, sha256
             if total > span.stop:
                 self.missing = [(span.stop, total)]
@@ -747,7 +749,7 @@ class _Download:
                 self._to_disk(file, block)
             else:
                 skip -= len(block)
-            with self.state:
+            with self.lock:
                 span.received += len(block)
                 span.pos += written
                 self.on_disk += written
@@ -764,8 +766,8 @@ class _Download:
 
     def _wait(self, seconds):
         """Wait, and return True as soon as the download is over."""
-        with self.state:
-            return self.state.wait_for(self._ending, seconds)
+        with self.lock:
+            return self.changed.wait_for(self._ending, seconds)
 
 
 def _gaps(ranges, size):

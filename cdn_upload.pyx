@@ -311,7 +311,9 @@ class _Upload:
         self.reading = threading.Lock()  # guards the two below
         self.next_part = 1
         self.second_pass = None
-        self.state = threading.Condition()  # guards everything below
+        # It guards everything below, and is taken as itself: a Ctrl-C in Condition.__enter__ would leave it locked.
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.ended_by = None  # the exception that ends all of it
         self.sent = 0
         self.counted = 0
@@ -409,8 +411,8 @@ class _Upload:
             for worker in workers:
                 worker.start()
             while len(parts) < count and self.ended_by is None:
-                with self.state:
-                    self.state.wait_for(lambda: len(parts) == count or self.ended_by is not None, _TICK)
+                with self.lock:
+                    self.changed.wait_for(lambda: len(parts) == count or self.ended_by is not None, _TICK)
                 self._report()
         except BaseException as error:
             self._end(error)
@@ -430,9 +432,9 @@ class _Upload:
                 number, view = part
                 with view:
                     answer = self._call("UploadPart", view, UploadId=upload_id, PartNumber=number)
-                with self.state:
+                with self.lock:
                     parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-                    self.state.notify_all()
+                    self.changed.notify_all()
         except _Over:
             pass
         except BaseException as error:
@@ -555,12 +557,12 @@ class _Upload:
         return now
 
     def _count(self, amount):
-        with self.state:
+        with self.lock:
             self.counted += amount
             self.sent += max(amount, 0)
 
     def _report(self):
-        with self.state:
+        with self.lock:
             amount, self.reported = self.counted - self.reported, self.counted
         if amount and self.callback is not None:
             self.callback(amount)
@@ -572,11 +574,11 @@ class _Upload:
             raise _Over
 
     def _end(self, error):
-        with self.state:
+        with self.lock:
             self.ended_by = self.ended_by or error
-            self.state.notify_all()
+            self.changed.notify_all()
 
     def _wait(self, seconds):
         """Wait, and return True as soon as the upload is over."""
-        with self.state:
-            return self.state.wait_for(lambda: self.ended_by is not None, seconds)
+        with self.lock:
+            return self.changed.wait_for(lambda: self.ended_by is not None, seconds)
