@@ -29,8 +29,10 @@ _NAMES = (
 
 _SIZE_LIMIT = 64 << 10  # bytes; a real one has a few hundred
 
-# The names that may be repeated in a message. Something else in a name's place may be a secret with its colon astray.
+# The names that may be repeated in a message: what is nearly a known one. Something else in a name's place may be a
+# secret with its colon astray. Two letters exchanged in "host" are as far from it as this.
 _TELLABLE = re.compile(r"[A-Za-z_ -]{1,40}")
+_NEAR = 0.75
 
 # How PyYAML's descriptions of a problem begin, and what they mean here.
 _SYNTAX = (
@@ -144,6 +146,10 @@ def _compose(text):
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problem = f"line {line}: a control character"
+    except (OverflowError, ValueError):
+        problem = "a backslash within double quotes that names no character: use single quotes"
+    except RecursionError:
+        problem = "this is not YAML: hundreds of brackets"
     raise ConfigError(problem)
 
 
@@ -161,7 +167,7 @@ def _settings(root):
     for name_node, value_node in root.value:
         name = name_node.value if isinstance(name_node, yaml.ScalarNode) else ""
         if name not in _NAMES:
-            problem = _unknown(name)
+            problem = _unknown(name, value_node)
         elif name in lines:
             problem = f"{name} is there again: it is in line {lines[name]} already"
         else:
@@ -173,12 +179,12 @@ def _settings(root):
     return values, lines, problems
 
 
-def _unknown(name):
-    known = f"known are {', '.join(_NAMES)}"
-    if not _TELLABLE.fullmatch(name):
-        return f"unknown name; {known}"
-    nearest = difflib.get_close_matches(re.sub("[ -]", "_", name.lower()), _NAMES, 1)
-    return f"unknown name {name!r}: did you mean {nearest[0]!r}?" if nearest else f"unknown name {name!r}; {known}"
+def _unknown(name, value_node):
+    exchanged = isinstance(value_node, yaml.ScalarNode) and value_node.value in _NAMES
+    if _TELLABLE.fullmatch(name) and not exchanged:
+        for nearest in difflib.get_close_matches(re.sub("[ -]", "_", name.lower()), _NAMES, 1, _NEAR):
+            return f"unknown name {name!r}: did you mean {nearest!r}?"
+    return f"unknown name; known are {', '.join(_NAMES)}"
 
 
 def _objection(name, node):

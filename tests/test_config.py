@@ -41,7 +41,7 @@ def test_message_about_a_broken_file_holds_no_value(text):
     with pytest.raises(ConfigError) as caught:
         parse_credentials(text)
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__context__)
-    for value in ("s3cr3t", "s3\\cr3t", "AKIDREADER", "//cdn", "admin", "blue", "wJalrXUtnFEMI"):
+    for value in ("s3cr3t", "s3\\cr3t", "AKIDREADER", "//cdn", "admin", "blue", "wJalrXUtnFEMI", "reader-secret", "loader-secret"):
         assert value not in re.sub(r"'https://cdn.example.com'", "", told)
 
 
@@ -51,6 +51,7 @@ def test_message_about_a_broken_file_holds_no_value(text):
         pytest.param(f"{HOST}\tregion: eu-west-1\n", "line 2: a tab where YAML wants spaces", id="tab"),
         pytest.param(f"{HOST}region: eu\x00west\n", "line 2: a control character", id="NUL"),
         pytest.param(f"{HOST}region: ,\n", "line 2: this is not YAML", id="comma"),
+        pytest.param("[" * 5000, "this is not YAML: hundreds of brackets", id="brackets"),
         pytest.param("host: &a [*a, *a]\n", "line 1: a value that begins with '&', '*' or '!' needs quotes", id="bomb"),
     ],
 )
