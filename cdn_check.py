@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.httpsession import get_cert_path
+from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
@@ -106,17 +106,44 @@ def _check_disk(size):
 # The way to the store
 
 
+class _Proxy:
+    """The proxy that the S3 client will use for a host, by the same rules; false where there is none.
+
+    Raises:
+        ValueError: The proxy variables hold no URL.
+    """
+
+    def __init__(self, host):
+        configuration = ProxyConfiguration(get_environ_proxies(host))
+        url = configuration.proxy_url_for(host)
+        self.parts = url and urlsplit(url)
+        self.headers = configuration.proxy_headers_for(url) if url else {}
+        if url and not (self.parts.hostname and self.parts.port != 0):
+            raise ValueError
+
+    def __bool__(self):
+        return bool(self.parts)
+
+    def __str__(self):
+        return f"the proxy {self.parts.hostname}"
+
+
 def _check_way(host):
     """Yield the findings about the network. Return True if the store answers."""
     store = urlsplit(host)
-    proxy = get_environ_proxies(host).get(store.scheme)
-    near = urlsplit(proxy if not proxy or "://" in proxy else f"http://{proxy}") if proxy else store
+    try:
+        proxy = _Proxy(host)
+    except ValueError:  # its text would quote the password
+        yield Finding("host resolves", "failed", f"the proxy variables hold no URL for {store.scheme}",
+                      "correct HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, in small letters too")  # fmt: skip
+        return False
+    near = proxy.parts or store
     port = near.port or (443 if near.scheme == "https" else 80)
-    what = f"the proxy {near.hostname}" if proxy else near.hostname
+    what = str(proxy) if proxy else near.hostname
     where = "the proxy variables" if proxy else "host in cdn.yaml"
     try:
         found = socket.getaddrinfo(near.hostname, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         yield Finding("host resolves", "failed", f"{what}: {explain(error)}", f"correct {where}, or the DNS here")
         return False
     addresses = sorted({address[0] for *_, address in found})
@@ -132,31 +159,34 @@ def _check_way(host):
         return False
     yield Finding("connects", "ok", f"{what}, port {port}, in {1000 * (time.monotonic() - began):.0f} ms")
 
-    connection = _connection(store, near if proxy else None, port)
+    bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)
     try:
-        finding = _check_tls(store, connection)
+        connection = _connection(store, proxy, near.hostname, port, bundle)
+    except OSError as error:
+        yield Finding("TLS", "failed", f"no CA certificates in {bundle!r}: {explain(error)}", "correct AWS_CA_BUNDLE")
+        return False
+    try:
+        finding = _check_tls(store, connection, proxy)
         yield finding
         if finding.state == "failed":
             return False
-        return (yield from _check_answer(store, connection, proxied=bool(proxy)))
+        return (yield from _check_answer(store, connection, proxy))
     finally:
         connection.close()
 
 
-def _connection(store, proxy, port):
+def _connection(store, proxy, hostname, port, bundle):
     """Return an HTTP connection to the store that is made like those of the S3 client."""
-    bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)
-    near = proxy or store
     if store.scheme == "http":
-        return http.client.HTTPConnection(near.hostname, port, timeout=_TIMEOUT)
+        return http.client.HTTPConnection(hostname, port, timeout=_TIMEOUT)
     context = ssl.create_default_context(cafile=bundle)
-    connection = http.client.HTTPSConnection(near.hostname, port, timeout=_TIMEOUT, context=context)
-    if proxy is not None:
-        connection.set_tunnel(store.hostname, store.port or 443)
+    connection = http.client.HTTPSConnection(hostname, port, timeout=_TIMEOUT, context=context)
+    if proxy:
+        connection.set_tunnel(store.hostname, store.port or 443, proxy.headers)
     return connection
 
 
-def _check_tls(store, connection):
+def _check_tls(store, connection, proxy):
     if store.scheme == "http":
         if store.hostname in ("localhost", "127.0.0.1", "::1"):
             return Finding("TLS", "ok", "not needed on this machine")
@@ -167,22 +197,34 @@ def _check_tls(store, connection):
         text, advice = _CERTIFICATE.get(error.verify_code, (error.verify_message, "correct the certificate"))
         return Finding("TLS", "failed", text, advice)
     except (OSError, http.client.HTTPException) as error:
+        if proxy and str(error).startswith("Tunnel connection failed"):  # http.client has no exception for it
+            return _refused_by(proxy, explain(error))
         return Finding("TLS", "failed", explain(error), "see whether the store speaks https on this port")
     end = ssl.cert_time_to_seconds(connection.sock.getpeercert()["notAfter"])
     date = time.strftime("%Y-%m-%d", time.gmtime(end))
     return Finding("TLS", "ok", f"valid until {date}, {(end - time.time()) / 86400:.0f} days more")
 
 
-def _check_answer(store, connection, proxied):
+def _refused_by(proxy, reason):
+    return Finding("answers", "failed", f"{proxy}: {reason}", "correct the proxy variables, user and password too")
+
+
+def _check_answer(store, connection, proxy):
     """Yield what one request without a signature tells. Return True if the store answers."""
     asked = time.time()
     try:
-        connection.request("GET", f"{store.scheme}://{store.netloc}/" if proxied and store.scheme == "http" else "/")
+        if proxy and store.scheme == "http":
+            connection.request("GET", f"http://{store.netloc}/", headers=proxy.headers)
+        else:
+            connection.request("GET", "/")
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         yield Finding("answers", "failed", f"no HTTP: {explain(error)}", "see whether this port is the store's")
         return False
     here = (asked + time.time()) / 2 - 0.5  # a date has whole seconds
+    if answer.status == http.client.PROXY_AUTHENTICATION_REQUIRED:
+        yield _refused_by(proxy or "a proxy on the way", f"{answer.status} {answer.reason}")
+        return False
     yield Finding("answers", "ok", f"status {answer.status}, server {answer.getheader('Server') or 'without a name'}")
     try:
         there = parsedate_to_datetime(answer.getheader("Date") or "").timestamp()

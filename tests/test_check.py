@@ -146,6 +146,95 @@ def test_store_behind_a_proxy_answers(monkeypatch, moto_url):
     assert found["answers"].state == "ok"
 
 
+class DemandingProxy(socketserver.ThreadingTCPServer):
+    """Passes on to ``store`` what comes for any host, from those who know the password: 's3:cret'."""
+
+    daemon_threads = True
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            line, *fields = iter(lambda: self.rfile.readline().rstrip(), b"")
+            if b"Proxy-Authorization: Basic dXNlcjpzMzpjcmV0" not in fields:  # the client's own spelling
+                self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                return
+            with socket.create_connection(self.server.store) as store:
+                if line.startswith(b"CONNECT"):
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                else:
+                    store.sendall(b"\r\n".join([line, *fields, b"Connection: close", b"", b""]))
+                back = threading.Thread(target=self.pass_on, args=(store, self.connection))
+                back.start()
+                self.pass_on(self.connection, store)
+                back.join()
+
+        def pass_on(self, source, target):
+            with contextlib.suppress(OSError):
+                while block := source.recv(65536):
+                    target.sendall(block)
+                target.shutdown(socket.SHUT_WR)
+
+    def __init__(self, store):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.store = ("127.0.0.1", int(store.rpartition(":")[2]))
+
+
+@pytest.fixture
+def https_store(monkeypatch, tmp_path):
+    """The port of a server with a certificate for cdn.example.com, whose authority is known here."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    not_after = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=7)
+    with serving(TLSServer(authority, "cdn.example.com", not_after)) as address:
+        yield address
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_store_behind_a_proxy_that_demands_a_password_is_reached_with_it(monkeypatch, request, moto_url, scheme):
+    store = moto_url if scheme == "http" else request.getfixturevalue("https_store")
+    with serving(DemandingProxy(store)) as address:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:s3%3Acret@{address}")
+        found = findings_of(CDNCredentials(f"{scheme}://cdn.example.com", *READER))
+    assert found["answers"].state == "ok"
+    assert "failed" not in states(found).values()
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_proxy_that_refuses_the_password_is_named_and_the_password_is_not(monkeypatch, request, moto_url, scheme):
+    store = moto_url if scheme == "http" else request.getfixturevalue("https_store")
+    with serving(DemandingProxy(store)) as address:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:hidden@{address}")
+        found = findings_of(CDNCredentials(f"{scheme}://cdn.example.com", *READER), "models")
+    assert found["answers"].state == "failed"
+    assert "the proxy 127.0.0.1: " in found["answers"].text
+    assert "407" in found["answers"].text
+    assert found["store"].state == "skipped"
+    assert "hidden" not in str(found)
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("url", ["http://user:hid/den@proxy:80", "http://", "proxy:port"])
+def test_proxy_variable_that_holds_no_url_is_red_and_its_value_not_told(monkeypatch, url):
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    finding = findings_of(CDNCredentials("https://cdn.example.com", *READER))["host resolves"]
+    assert (finding.state, finding.text) == ("failed", "the proxy variables hold no URL for https")
+    assert "HTTPS_PROXY" in finding.advice
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "of something else"])
+def test_ca_bundle_that_is_none_is_red_and_named(monkeypatch, tmp_path, moto_url, content):
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    finding = findings_of(CDNCredentials(moto_url.replace("http:", "https:"), *READER))["TLS"]
+    assert finding.state == "failed"
+    assert repr(str(bundle)) in finding.text
+
+
 @pytest.mark.portable
 def test_server_of_another_protocol_is_red():
     class Mail(socketserver.StreamRequestHandler):
@@ -182,7 +271,7 @@ class TLSServer(http.server.ThreadingHTTPServer):
         pass  # a client that refuses the certificate
 
 
-def tls_finding(monkeypatch, tmp_path, name="127.0.0.1", days=7, known=True):
+def tls_finding(monkeypatch, tmp_path, name="127.0.0.1", days=7, known=True, host="127.0.0.1"):
     authority = trustme.CA()
     bundle = tmp_path / "authority.pem"
     (authority if known else trustme.CA()).cert_pem.write_to_path(bundle)
@@ -190,7 +279,7 @@ def tls_finding(monkeypatch, tmp_path, name="127.0.0.1", days=7, known=True):
     # Half a day more, so that the days are the same when the test is slow.
     not_after = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=6)
     with serving(TLSServer(authority, name, not_after)) as address:
-        return findings_of(CDNCredentials(f"https://{address}", *READER))["TLS"]
+        return findings_of(CDNCredentials(f"https://{address.replace('127.0.0.1', host)}", *READER))["TLS"]
 
 
 @pytest.mark.portable
@@ -208,13 +297,34 @@ def test_valid_certificate_is_green_and_its_end_is_told(monkeypatch, tmp_path):
         ({"days": 40}, "the certificate is not valid yet"),
         ({"known": False}, "the certificate's CA is not known here"),
         ({"name": "cdn.example.com"}, "the certificate is for another address"),
+        ({"name": "cdn.example.com", "host": "localhost"}, "the certificate is for another host"),
     ],
-    ids=["expired", "not valid yet", "unknown CA", "another address"],
+    ids=["expired", "not valid yet", "unknown CA", "another address", "another host"],
 )
 def test_bad_certificate_is_red_and_says_why(monkeypatch, tmp_path, fault, text):
     finding = tls_finding(monkeypatch, tmp_path, **fault)
     assert (finding.state, finding.text) == ("failed", text)
     assert finding.advice
+
+
+@pytest.mark.portable
+def test_self_signed_certificate_is_red_and_says_so(monkeypatch, tmp_path):
+    certificate = trustme.CA()  # an authority's own is signed by itself
+
+    class Own:
+        def issue_cert(self, *_, **__):
+            return self
+
+        def configure_cert(self, context):
+            path = tmp_path / "own.pem"
+            certificate.private_key_pem.write_to_path(path)
+            certificate.cert_pem.write_to_path(path, append=True)
+            context.load_cert_chain(path)
+
+    with serving(TLSServer(Own(), "127.0.0.1", datetime.datetime.now(datetime.UTC))) as address:
+        finding = findings_of(CDNCredentials(f"https://{address}", *READER))["TLS"]
+    assert (finding.state, finding.text) == ("failed", "the certificate is self-signed")
+    assert "AWS_CA_BUNDLE" in finding.advice
 
 
 @pytest.mark.portable
