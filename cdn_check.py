@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from cdn_errors import CDNError, ObjectExistsError, explain
 from cdn_manager import CDNManager
 from cdn_progress import size_text
+from constants import logerror
 
 __all__ = ["Finding", "check"]
 
@@ -70,7 +71,7 @@ def check(credentials, bucket=None, key=None):
     Args:
         credentials: A ``cdn_manager.CDNCredentials``.
         bucket: The bucket to test in. Small objects are written to it, if a key may, and removed again.
-        key: An object to read where there is no upload key to write one.
+        key: An object to read as well. Without an upload key it is also the one to test the store's abilities on.
 
     Yields:
         A ``Finding`` for each test, as soon as it is done.
@@ -89,9 +90,12 @@ def check(credentials, bucket=None, key=None):
             probe = _Probe(manager, bucket, key)
             try:
                 yield from probe.findings()
-            finally:
-                left = probe.remove()
-            yield from left
+            except BaseException:  # a Ctrl-C, or the caller has gone: no finding would reach anyone
+                for finding in probe.remove():
+                    if finding.state != "ok":
+                        logerror(f"check: {finding.text}")
+                raise
+            yield from probe.remove()
             size = probe.size
     yield _check_disk(size)
 
@@ -253,6 +257,7 @@ class _Probe:
         self.bucket = bucket
         self.key = key
         self.name = f"cdn-check-{secrets.token_hex(8)}"
+        self.subject = None
         self.there = True
         self.stored = False
         self.written = []  # what may have to be removed
@@ -269,21 +274,18 @@ class _Probe:
             lambda: self.uploader.get_object(Bucket=self.bucket, Key=self.name),
             "take the right to read from the uploader's key",
         )
-        if self.stored:
-            self.key = self.name
-        answer = yield from self._read()
-        spare = f"{self.name}-2"
-        finding = self._refuse(
-            "downloader cannot write", self.downloader, "downloader", True,
-            lambda: self.downloader.put_object(Bucket=self.bucket, Key=spare, Body=b""),
+        # What we stored ourselves tells more about the store; KEY is all there is without it.
+        self.subject = self.name if self.stored else self.key
+        answer = yield from self._read("downloader reads", self.subject)
+        if self.stored and self.key is not None:
+            yield from self._read("downloader reads KEY", self.key)
+        yield self._refuse(
+            "downloader cannot write", self.downloader, "downloader", True, self._write_spare,
             "take the right to write from the downloader's key",
         )
-        if finding.state == "failed":
-            self.written.append(spare)
-        yield finding
         if answer is not None:
             yield self._find_metadata(answer)
-            yield self._find_ranges()
+            yield self._find_ranges(answer)
             yield self._find_if_match()
         if self.stored:
             yield self._find_if_none_match()
@@ -311,11 +313,24 @@ class _Probe:
         try:
             self.manager.store(self.bucket, self.name, _CONTENT)
         except _FAILURES as error:
-            if _status(error) is not None:  # otherwise it may be there, and only the answer was lost
-                self.written.clear()
+            self._forget_if_refused(self.name, error)
             return Finding("uploader writes", "failed", explain(error), "correct the uploader's key or its rights")
         self.stored = True
         return Finding("uploader writes", "ok", f"stored {self.name!r}")
+
+    def _write_spare(self):
+        spare = f"{self.name}-2"
+        self.written.append(spare)
+        try:
+            return self.downloader.put_object(Bucket=self.bucket, Key=spare, Body=b"")
+        except _FAILURES as error:
+            self._forget_if_refused(spare, error)
+            raise
+
+    def _forget_if_refused(self, name, error):
+        """Do not remove an object that was refused. It may be there if only the answer was lost, also on a gateway."""
+        if 400 <= (_status(error) or 0) < 500:
+            self.written.remove(name)
 
     def _refuse(self, name, client, role, possible, request, advice):
         """Return the finding about a request that the store is to refuse."""
@@ -333,23 +348,23 @@ class _Probe:
             answer["Body"].close()
         return Finding(name, "failed", f"the {role}'s key may do it", advice)
 
-    def _read(self):
+    def _read(self, name, key):
         """Yield the finding. Return the store's answer, None if there is none."""
         if self.downloader is None:
-            yield _without("downloader reads", "downloader")
+            yield _without(name, "downloader")
             return None
-        if self.key is None:
-            yield Finding("downloader reads", "skipped", "not tested: name the KEY of an object to read")
+        if key is None:
+            yield Finding(name, "skipped", "not tested: name the KEY of an object to read")
             return None
         try:
-            answer = self.downloader.get_object(Bucket=self.bucket, Key=self.key)
+            answer = self.downloader.get_object(Bucket=self.bucket, Key=key)
         except _FAILURES as error:
-            yield Finding("downloader reads", "failed", f"{self.key!r}: {explain(error)}",
+            yield Finding(name, "failed", f"{key!r}: {explain(error)}",
                           "correct the downloader's key or its rights, or KEY")  # fmt: skip
             return None
         answer["Body"].close()
         self.size = answer["ContentLength"]
-        yield Finding("downloader reads", "ok", f"{self.key!r} has {size_text(self.size)}")
+        yield Finding(name, "ok", f"{key!r} has {size_text(self.size)}")
         return answer
 
     def _find_metadata(self, answer):
@@ -358,13 +373,13 @@ class _Probe:
         if self.stored:
             return Finding("metadata", "failed", "the store drops it, so that downloads are not verified",
                            "give --sha256 to each download")  # fmt: skip
-        return Finding("metadata", "skipped", f"{self.key!r} has no SHA-256, and may have been stored without")
+        return Finding("metadata", "skipped", f"{self.subject!r} has no SHA-256, and may have been stored without")
 
-    def _find_ranges(self):
-        if self.size < 3:
-            return Finding("ranges", "skipped", f"not tested: {self.key!r} is too small")
+    def _find_ranges(self, answer):
+        if answer["ContentLength"] < 3:
+            return Finding("ranges", "skipped", f"not tested: {self.subject!r} is too small")
         try:
-            answer = self.downloader.get_object(Bucket=self.bucket, Key=self.key, Range="bytes=1-2")
+            answer = self.downloader.get_object(Bucket=self.bucket, Key=self.subject, Range="bytes=1-2")
         except _FAILURES as error:
             return Finding("ranges", "failed", explain(error), "have the store, or a proxy before it, corrected")
         answer["Body"].close()
@@ -375,7 +390,7 @@ class _Probe:
 
     def _find_if_match(self):
         try:
-            answer = self.downloader.get_object(Bucket=self.bucket, Key=self.key, IfMatch=f'"{"0" * 32}"')
+            answer = self.downloader.get_object(Bucket=self.bucket, Key=self.subject, IfMatch=f'"{"0" * 32}"')
         except _FAILURES as error:
             if _status(error) == 412:
                 return Finding("If-Match", "ok", "the store compares ETags")

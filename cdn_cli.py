@@ -37,7 +37,7 @@ A key that leads elsewhere, such as '../x', is refused."""
 _CHECK = """\
 Find out what is wrong between this machine and the store. With a BUCKET, a small
 object is written to it and removed again, to see what the keys may do and what
-the store can. KEY is an object to read where the upload key is not at hand."""
+the store can. KEY is an object to read as well: is it there, does it fit here?"""
 
 
 def main(arguments=None):

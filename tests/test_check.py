@@ -4,11 +4,13 @@ import contextlib
 import datetime
 import http.client
 import http.server
+import re
 import socket
 import socketserver
 import ssl
 import threading
 import uuid
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -49,20 +51,22 @@ def serving(server):
 
 
 class AlteringProxy(http.server.ThreadingHTTPServer):
-    """Stands before a store, leaves out headers of requests and answers, sets others, and refuses methods.
+    """Stands before a store, leaves out headers of requests and answers, sets others, and refuses methods. It passes on, and
+    does not answer, a request whose path matches ``unanswered``.
 
     The store must be one that checks no signatures, since these cover most headers.
     """
 
     daemon_threads = True
 
-    def __init__(self, store, without=(), answers_without=(), answers_with=None, refused=()):
+    def __init__(self, store, without=(), answers_without=(), answers_with=None, refused=(), unanswered=None):
         super().__init__(("127.0.0.1", 0), _Alter)
         self.store = urlsplit(store).netloc
         self.without = without
         self.answers_without = answers_without
         self.answers_with = answers_with or {}
         self.refused = refused
+        self.unanswered = unanswered
 
 
 class _Alter(http.server.BaseHTTPRequestHandler):
@@ -84,6 +88,9 @@ class _Alter(http.server.BaseHTTPRequestHandler):
         answer = store.getresponse()
         content = answer.read()
         store.close()
+        if self.server.unanswered and re.search(self.server.unanswered, self.path):
+            self.close_connection = True
+            return
         self.send_response_only(answer.status)
         sent = {
             name: value for name, value in answer.getheaders()
@@ -389,6 +396,26 @@ def test_object_that_is_larger_than_the_disk_is_red(altered_store, moto_bucket, 
 
 
 @pytest.mark.portable
+def test_key_is_read_and_measured_beside_what_the_check_writes(altered_store, moto_bucket, moto_url, monkeypatch):
+    admin = admin_client(moto_url)
+    admin.put_object(Bucket=moto_bucket, Key="model", Body=b"x" * 5000)
+    admin.close()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4000))
+    found = findings_of(altered_store(), moto_bucket, "model")
+    assert found["downloader reads KEY"].text == "'model' has 5.0 kB"
+    assert (found["disk"].state, found["disk"].text) == ("failed", "4.0 kB free for an object of 5.0 kB")
+    assert {name: found[name].state for name in ABILITIES} == dict.fromkeys(ABILITIES, "ok")
+
+
+@pytest.mark.portable
+def test_key_of_nothing_is_red_beside_what_the_check_writes(altered_store, moto_bucket):
+    found = findings_of(altered_store(), moto_bucket, "nonsense")
+    assert found["downloader reads"].state == "ok"
+    assert found["downloader reads KEY"].state == "failed"
+    assert "'nonsense'" in found["downloader reads KEY"].text
+
+
+@pytest.mark.portable
 def test_object_that_cannot_be_removed_is_named(altered_store, moto_bucket, moto_url):
     finding = findings_of(altered_store(refused={"DELETE"}), moto_bucket)["removed"]
     admin = admin_client(moto_url)
@@ -396,6 +423,25 @@ def test_object_that_cannot_be_removed_is_named(altered_store, moto_bucket, moto
     admin.close()
     assert finding.state == "skipped"
     assert left == set(finding.text.partition(": ")[2].split(", "))
+
+
+@pytest.mark.portable
+def test_object_of_the_downloader_whose_answer_was_lost_is_removed(altered_store, moto_bucket, moto_url):
+    found = findings_of(altered_store(unanswered="-2$"), moto_bucket)
+    assert found["downloader cannot write"].state == "skipped"
+    admin = admin_client(moto_url)
+    left = [entry["Key"] for entry in admin.list_objects_v2(Bucket=moto_bucket).get("Contents", ())]
+    admin.close()
+    assert left == []
+
+
+@pytest.mark.portable
+def test_check_that_is_given_up_says_what_it_could_not_remove(altered_store, moto_bucket, log_lines):
+    findings = check(altered_store(refused={"DELETE"}), moto_bucket)
+    while next(findings).name != "uploader writes":
+        pass
+    findings.close()
+    assert re.search(f"left in '{moto_bucket}': cdn-check-", log_lines()[-1])
 
 
 @pytest.mark.portable
