@@ -51,8 +51,9 @@ def serving(server):
 
 
 class AlteringProxy(http.server.ThreadingHTTPServer):
-    """Stands before a store, leaves out headers of requests and answers, sets others, and refuses methods. It passes on, and
-    does not answer, a request whose path matches ``unanswered``.
+    """Stands before a store, leaves out headers of requests and answers, sets others, and refuses methods.
+
+    A request whose path matches ``unanswered`` is passed on, and its answer is lost.
 
     The store must be one that checks no signatures, since these cover most headers.
     """
