@@ -14,6 +14,9 @@ __all__ = ["build_parser", "main"]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+# Stands for the folder that a key will be downloaded to: none of this machine, whose links say nothing about it.
+_EDGE_FOLDER = "the folder of a download"
+
 _WIDTH = 80  # columns of --help, whatever the terminal: the same text is in the documentation
 
 _EPILOG = """\
@@ -84,13 +87,13 @@ def build_parser():
     _add_common(parser)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     parser.set_defaults(config=None, json=False, quiet=False, verbose=False)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="cdn-manager")
 
     upload = _parser(
         commands.add_parser, "upload", help="put files and directories into a bucket", description=_UPLOAD,
         usage="cdn-manager upload BUCKET PATH... [options]",
     )  # fmt: skip
-    upload.add_argument("bucket", metavar="BUCKET")
+    upload.add_argument("bucket", metavar="BUCKET", type=_bucket)
     upload.add_argument("paths", metavar="PATH", nargs="+", help="file or directory")
     upload.add_argument("--prefix", metavar="P", default="", help="put P/ before each key")
     _add_jobs(upload)
@@ -103,7 +106,7 @@ def build_parser():
         usage="cdn-manager download BUCKET KEY... [options]\n"
               "       cdn-manager download BUCKET --prefix P [options]",
     )  # fmt: skip
-    download.add_argument("bucket", metavar="BUCKET")
+    download.add_argument("bucket", metavar="BUCKET", type=_bucket)
     download.add_argument("keys", metavar="KEY", nargs="*", help="key of an object")
     download.add_argument("--prefix", metavar="P", help="get all objects whose key is below P/")
     download.add_argument("--into", metavar="DIR", help="download to DIR/KEY, not to BUCKET/KEY")
@@ -116,7 +119,7 @@ def build_parser():
         commands.add_parser, "check", help="find out what is wrong", description=_CHECK,
         usage="cdn-manager check [BUCKET [KEY]] [options]",
     )  # fmt: skip
-    check.add_argument("bucket", metavar="BUCKET", nargs="?")
+    check.add_argument("bucket", metavar="BUCKET", nargs="?", type=_bucket)
     check.add_argument("key", metavar="KEY", nargs="?")
     _add_common(check)
     check.set_defaults(run=_check)
@@ -142,6 +145,12 @@ def _parser(make, *name, **arguments):
 
 def _add_jobs(parser):
     parser.add_argument("--jobs", metavar="N", type=_jobs, default=4, help="transfers at once; default: 4")
+
+
+def _bucket(text):
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", text):  # botocore's own rule
+        raise argparse.ArgumentTypeError("must be letters, digits, '.', '-' or '_': the name only, without s3://")
+    return text
 
 
 def _jobs(text):
@@ -188,12 +197,16 @@ def _complain(problem, options, status, subject=""):
 # Configuration
 
 
+def _config_path(options):
+    return options.config or os.environ.get("CDN_CONFIG") or "cdn.yaml"
+
+
 def _credentials(options):
     _show_log(options)
     from cdn_config import ConfigError, load_credentials
     from cdn_errors import explain
 
-    path = options.config or os.environ.get("CDN_CONFIG") or "cdn.yaml"
+    path = _config_path(options)
     try:
         return load_credentials(path)
     except FileNotFoundError as error:
@@ -232,7 +245,7 @@ def _manager(options):
 def _upload(options):
     from cdn_batch import Transfer
 
-    transfers = [Transfer(key, path, _size(path)) for key, path in _keys(options.paths, options.prefix).items()]
+    transfers = [Transfer(key, path, _size(path)) for key, path in _keys(options).items()]
     with _manager(options) as manager:
         if manager.upload_client is None:
             raise _UsageError("the credentials hold no uploader_access_key: this machine cannot upload")
@@ -254,16 +267,24 @@ def _size(path):
         return None
 
 
-def _keys(paths, prefix):
+def _keys(options):
     """Return the local files by the keys that they will have."""
-    from cdn_paths import RESERVED_PREFIX
+    from cdn_errors import UnsafePathError
+    from cdn_paths import RESERVED_PREFIX, path_below
 
+    config = _config_path(options)
     files = {}
-    for path in paths:
-        for relative, file in _files(path):
+    for path in options.paths:
+        for relative, file in _files(path, options):
             if os.path.basename(file).startswith(RESERVED_PREFIX):
                 continue  # an unfinished download
-            key = _below(prefix) + relative.replace(os.sep, "/")
+            if _is_same(file, config):
+                raise _UsageError(f"{file!r} is the configuration in use: this would publish the credentials")
+            key = _below(options.prefix) + relative.replace(os.sep, "/")
+            try:
+                path_below(_EDGE_FOLDER, key)
+            except UnsafePathError as error:
+                raise _UsageError(f"{file!r}: rename the file, or change --prefix: {error}") from error
             if files.setdefault(key, file) != file:
                 raise _UsageError(f"{files[key]!r} and {file!r} would both become the object {key!r}")
     if not files:
@@ -271,7 +292,14 @@ def _keys(paths, prefix):
     return files
 
 
-def _files(path):
+def _is_same(path, other):
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def _files(path, options):
     """Yield the relative and the full name of a file, or of all files below a directory."""
     if not os.path.isdir(path):
         yield os.path.basename(os.path.normpath(path)), path
@@ -282,6 +310,10 @@ def _files(path):
 
     for parent, folders, names in os.walk(path, onerror=fail):
         folders.sort()
+        for folder in folders:
+            link = os.path.join(parent, folder)
+            if os.path.islink(link) and not options.quiet:
+                _complain(f"{link!r} is a link to a directory, and left out", options, DONE)
         for name in sorted(names):
             file = os.path.join(parent, name)
             yield os.path.relpath(file, path), file
@@ -297,6 +329,9 @@ def _download(options):
         raise _UsageError("download needs either one KEY or more, or --prefix")
     if options.sha256 and len(set(options.keys)) != 1:
         raise _UsageError("--sha256 is the digest of one object: give one KEY with it")
+    for key in options.keys:
+        if key.endswith("/"):
+            raise _UsageError(f"{key!r} names no object: --prefix {key} gets all below it")
     with _manager(options) as manager:
         if manager.download_client is None:
             raise _UsageError("the credentials hold no downloader_access_key: this machine cannot download")

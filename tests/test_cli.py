@@ -22,6 +22,7 @@ import pytest
 from local_store import READER, WRITER, admin_client, model_file
 
 import cdn_cli
+import cdn_progress
 from cdn_batch import Batch, Transfer
 
 ROOT = Path(__file__).parent.parent
@@ -203,6 +204,10 @@ def test_configuration_that_others_can_read_is_warned_about(config, capsys):
         ["download", "bucket", "key", "--sha256", "abc"],
         ["download", "bucket", "key", "key2", "--sha256", "0" * 64],
         ["download", "bucket", "--prefix", "p", "--sha256", "0" * 64],
+        ["upload", "s3://models", "file"],
+        ["upload", "models/v2", "file"],
+        ["download", "s3://models", "key"],
+        ["check", "s3://models"],
     ],
     ids=" ".join,
 )
@@ -213,7 +218,76 @@ def test_wrong_command_line_ends_with_status_2(config, capsys, arguments):
     assert not written.out
 
 
+@pytest.mark.portable
+def test_bucket_with_a_scheme_gets_one_line_that_says_the_name_only(config, capsys):
+    assert run("upload", "s3://models", "a", "b") == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("cdn-manager upload: error: argument BUCKET: ")
+    assert line.endswith("the name only, without s3://")
+
+
+@pytest.mark.portable
+def test_folder_in_a_keys_place_is_told_to_be_a_prefix(config, moto_bucket, capsys):
+    assert run("download", moto_bucket, "v2/") == 2
+    assert "--prefix v2/ gets all below it" in capsys.readouterr().err
+
+
 # Upload
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("path", [".", "cdn.yaml", "release"])
+def test_credentials_are_not_published(config, moto_bucket, stored, capsys, path):
+    write_files("release", **{"a.bin": b"a"})
+    os.link("cdn.yaml", "release/other-name.txt")
+    assert run("upload", moto_bucket, path) == 2
+    assert stored() == []
+    assert "this would publish the credentials" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="names that Windows cannot have")
+@pytest.mark.parametrize("name", ["a:b", "con.bin", "a\nb", os.fsdecode(b"a\xff")], ids=ascii)
+def test_file_that_no_machine_could_download_is_named_before_anything_is_sent(
+    config, moto_bucket, stored, capsys, name
+):
+    write_files("release", **{"a.bin": b"a", name: b"b"})
+    assert run("upload", moto_bucket, "release") == 2
+    assert stored() == []
+    written = capsys.readouterr().err
+    assert cdn_progress.printable(repr(f"release/{name}")) in written
+    assert "rename the file" in written
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("arguments", [["a.bin", "--prefix", "../up"], ["", "--prefix", "models"]], ids=str)
+def test_key_that_leads_elsewhere_is_refused_before_anything_is_sent(config, moto_bucket, stored, capsys, arguments):
+    write_files(".", **{"a.bin": b"a"})
+    assert run("upload", moto_bucket, *arguments) == 2
+    assert stored() == []
+    assert "change --prefix: key '" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_links_of_this_machine_do_not_matter_to_keys(config, moto_bucket, stored, tmp_path):
+    write_files(tmp_path / "data", **{"a.bin": b"a"})
+    for link in (Path(moto_bucket), Path("v2")):
+        link.symlink_to(tmp_path / "data")
+    assert run("upload", moto_bucket, "v2", "--prefix", "v2") == 0
+    assert stored() == ["v2/a.bin"]
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_link_to_a_directory_is_left_out_and_named(config, moto_bucket, stored, tmp_path, capsys):
+    write_files("release", **{"a.bin": b"a"})
+    Path("release/link").symlink_to(tmp_path)
+    assert run("upload", moto_bucket, "release") == 0
+    assert stored() == ["a.bin"]
+    assert capsys.readouterr().err == "cdn-manager: 'release/link' is a link to a directory, and left out\n"
+    assert run("upload", moto_bucket, "release", "--quiet") == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.portable
