@@ -52,27 +52,50 @@ def main(arguments=None):
     Returns:
         The exit status.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us; print would take the other one for it
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    try:
+        status = _main(arguments)
+    except SystemExit as ended:  # argparse's way out
+        status = ended.code
+    return _flush(status)
+
+
+def _main(arguments):
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
         argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a key may hold what the terminal's encoding lacks
+    if hasattr(sys.stdout, "reconfigure"):  # not a StringIO in its place
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a key may hold what its encoding lacks
     try:
         return options.run(options)
     except _UsageError as error:
         return _complain(error, options, USAGE)
     except ModuleNotFoundError as error:
-        return _complain(f"{error}: pip install 'cdn-manager[cli]'", options, USAGE)
+        return _complain(f"{error}: install cdn-manager with its extra 'cli'", options, USAGE)
     except KeyboardInterrupt:
         return _complain("interrupted", options, INTERRUPTED)
     except BrokenPipeError:
-        # Who read our output has gone. What is left of it must not fail again when Python flushes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return FAILED  # who read our output has gone
     except Exception as error:
         return _complain(error, options, FAILED)
+
+
+def _flush(status):
+    """Write what is left of the output. Return the status, or that of a failure if the output cannot take it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if status == DONE and not isinstance(error, BrokenPipeError):
+            print(f"cdn-manager: the output cannot be written: {error.strerror}", file=sys.stderr)
+        # Python flushes once more at its end; to fail there would be exit status 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status or FAILED
+    return status
 
 
 def build_parser():

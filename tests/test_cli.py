@@ -3,6 +3,7 @@
 import _thread
 import contextlib
 import filecmp
+import io
 import json
 import logging
 import os
@@ -514,19 +515,65 @@ def test_key_outside_of_the_terminals_encoding_is_written_all_the_same(config, m
     assert rb"gr\xfcn.bin: 1 byte in " in output
 
 
+def run_into(output, *arguments):
+    """Run the command with a file or descriptor as its output; return its exit status and what it wrote to stderr."""
+    # As most people's, and not as in many a container.
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ran = subprocess.run([PROGRAM, *arguments], stdout=output, stderr=subprocess.PIPE, env=surroundings, text=True)
+    return ran.returncode, ran.stderr
+
+
+@pytest.fixture
+def closed_pipe():
+    """The writing end of a pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+broken_pipe = pytest.mark.skipif(os.name != "posix", reason="a broken pipe is another error on Windows")
+
+
 @pytest.mark.portable
-@pytest.mark.skipif(os.name != "posix", reason="a broken pipe is another error on Windows")
-def test_reader_of_the_output_may_go_away(config, moto_bucket, stored):
-    stored(**{f"p/{number}": b"x" for number in range(5)})
-    process = subprocess.Popen(
-        [PROGRAM, "download", moto_bucket, "--prefix", "p", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    process.stdout.close()
-    errors = process.stderr.read()
-    process.stderr.close()
-    assert process.wait() == 1
-    assert not errors
+@broken_pipe
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["download", "--help"], ["check"]], ids=" ".join)
+def test_reader_of_a_short_output_may_have_gone(config, closed_pipe, arguments):
+    assert run_into(closed_pipe, *arguments) == (1, "")
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("command", ["download {} a.bin", "check"])
+def test_closed_descriptors_do_no_harm(config, moto_bucket, stored, closed, command):
+    stored(**{"a.bin": b"a"})
+    line = f'exec "$0" {command.format(moto_bucket)} {closed}'
+    ran = subprocess.run(["sh", "-c", line, PROGRAM], capture_output=True, text=True)
+    assert ran.returncode == 0
+    assert not ran.stderr
+    assert bool(ran.stdout) == (closed == "2>&-")
+
+
+@pytest.mark.portable
+def test_errors_do_not_go_to_the_output_when_stderr_is_closed():
+    ran = subprocess.run(["sh", "-c", 'exec "$0" check 2>&-', PROGRAM], capture_output=True)
+    assert (ran.returncode, ran.stdout) == (2, b"")
+
+
+@pytest.mark.portable
+def test_output_of_a_call_can_be_redirected(config):
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        assert run("check") == 0
+    assert "host resolves" in text.getvalue()
+
+
+@pytest.mark.portable
+def test_missing_extra_is_named_with_status_2():
+    code = "import sys; sys.modules['yaml'] = None; import cdn_cli; sys.exit(cdn_cli.main(['check']))"
+    ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert re.fullmatch(r"cdn-manager: .*yaml.*: install cdn-manager with its extra 'cli'\n", ran.stderr)
 
 
 def test_refused_secret_appears_nowhere(store, bucket, capsys):
