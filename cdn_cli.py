@@ -363,14 +363,15 @@ def _download(options):
             return _complain(f"no object below {_below(options.prefix)!r} in {options.bucket!r}", options, FAILED)
         from cdn_paths import local_path, path_below
 
-        def move(transfer, progress, display):
+        def move(transfer, progress, batch):
             if options.into is None:
                 path = local_path(options.bucket, transfer.key)
             else:
                 path = path_below(options.into, transfer.key)
-            if display.wants_sizes:
-                size = transfer.size or _object_size(manager.download_client, options.bucket, transfer.key)
-                display.expect(transfer, size, _left_behind(path))
+            size = transfer.size
+            if size is None and batch.display.wants_sizes:
+                size = _object_size(manager.download_client, options.bucket, transfer.key)
+            batch.expect(transfer, size, _left_behind(path))
             return manager.fetch(options.bucket, transfer.key, path, progress, options.sha256)
 
         return _run(options, move, transfers, "downloaded", "what came is kept: run the command again to continue")
@@ -415,14 +416,28 @@ def _run(options, move, transfers, verb, advice):
     from cdn_batch import Batch
 
     display = cdn_progress.choose(options, options.bucket, transfers)
-    with display:
-        batch = Batch(lambda transfer, progress: move(transfer, progress, display), transfers, options.jobs, display)
-        batch.run()
+    with Batch(lambda transfer, progress: move(transfer, progress, batch), transfers, options.jobs, display) as batch:
+        with display:
+            batch.run()
+        status = _tell_end(options, batch, verb, advice)
+        if batch.running:
+            sys.stderr.flush()
+            os._exit(_flush(status))  # threads that wait for a dead connection would hold up the usual way out
+    return status
+
+
+def _tell_end(options, batch, verb, advice):
+    """Tell how the batch ended, and return the exit status."""
+    if batch.error is not None:
+        quiet = isinstance(batch.error, BrokenPipeError)
+        return FAILED if quiet else _complain(batch.error, options, FAILED, "the output cannot be written: ")
+    count = len(batch.transfers)
     summary = {
         "event": "summary",
         "done": len(batch.done),
         "failed": len(batch.failed),
-        "interrupted": batch.interrupted,
+        "not_tried": count - len(batch.begun),
+        "interrupted": batch.signal is not None,
         "size": sum(result.size for result in batch.done.values()),
         "transferred": sum(result.transferred for result in batch.done.values()),
         "resumed": sum(result.resumed_from for result in batch.done.values()),
@@ -431,16 +446,15 @@ def _run(options, move, transfers, verb, advice):
     if options.json:
         print(json.dumps(summary))
     elif not options.quiet:
-        _print_summary(summary, len(transfers), verb)
+        _print_summary(summary, count, verb)
     for transfer, error in batch.failed.items():
         _complain(error, options, FAILED, f"{options.bucket}/{transfer.key}: ")
-    if batch.interrupted:
-        _complain(f"interrupted with {len(batch.done)} of {len(transfers)} done; {advice}", options, INTERRUPTED)
-    if batch.running:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # threads that wait for a dead connection would hold up the usual way out
-    return INTERRUPTED if batch.interrupted else FAILED if batch.failed else DONE
+    if batch.signal is not None:
+        text = f"interrupted with {len(batch.done)} of {count} done; {advice}"
+        return _complain(text, options, 128 + batch.signal)  # as a shell has it for a process that a signal ended
+    if summary["not_tried"]:
+        return _complain(f"nothing answers: {summary['not_tried']} of {count} files were not tried", options, FAILED)
+    return FAILED if batch.failed else DONE
 
 
 def _print_summary(summary, count, verb):
@@ -452,7 +466,7 @@ def _print_summary(summary, count, verb):
         files = f"{summary['done']} of {count} files"
     resumed = f", {size_text(summary['resumed'])} of them resumed" if summary["resumed"] else ""
     rate = f"{size_text(int(summary['transferred'] / max(summary['seconds'], 0.001)))}/s"
-    if summary["done"] and not summary["transferred"]:
+    if count == summary["done"] and not summary["transferred"]:
         rate = "nothing had to be transferred"
     print(f"{verb} {files}, {size_text(summary['size'])} in {summary['seconds']:.1f} s ({rate}){resumed}")
 

@@ -7,7 +7,7 @@ import time
 
 from cdn_errors import explain
 
-__all__ = ["choose", "printable", "size_text"]
+__all__ = ["Display", "choose", "printable", "size_text"]
 
 _INTERVAL = 10.0  # seconds between two lines where there is no terminal
 _NAME_WIDTH = 32  # characters of a bar's name, which leave room for the rest in a line of 100
@@ -24,12 +24,16 @@ def choose(options, bucket, transfers):
     if options.json:
         return _Json(bucket)
     if options.quiet:
-        return _Display()
+        return Display()
     if sys.stderr.isatty():
         try:
-            return _Bars(transfers, options.verbose)
+            from rich.console import Console
         except ImportError:
             pass  # rich is not installed
+        else:
+            console = Console(stderr=True)
+            if not console.is_dumb_terminal:  # it could not move the cursor
+                return _Bars(transfers, options.verbose, console)
     return _Lines(transfers, options.verbose)
 
 
@@ -51,8 +55,8 @@ def size_text(count):
     return f"{count / 1000:.1f} TB"
 
 
-class _Display:
-    """Shows nothing. ``begin``, ``expect`` and ``advance`` are called in the threads of the pool."""
+class Display:
+    """Shows nothing. ``begin``, ``expect``, ``resume`` and ``advance`` are called in the threads of the pool."""
 
     wants_sizes = False
 
@@ -65,11 +69,14 @@ class _Display:
     def begin(self, transfer):
         """A transfer begins."""
 
-    def expect(self, transfer, size, resumed):
-        """It turns out what a transfer's size is, and how much of it an earlier call has left."""
+    def expect(self, transfer, size):
+        """It turns out what a transfer's size is; None if that cannot be told."""
+
+    def resume(self, transfer, count):
+        """The bytes of an earlier call are there."""
 
     def advance(self, transfer, count):
-        """More bytes are there, the first time with those of an earlier call."""
+        """More bytes are there."""
 
     def finish(self, transfer, result, seconds):
         """A transfer has succeeded."""
@@ -81,7 +88,7 @@ class _Display:
         """A moment has passed."""
 
 
-class _Json(_Display):
+class _Json(Display):
     """Writes one object a line for each transfer that has ended."""
 
     def __init__(self, bucket):
@@ -97,18 +104,35 @@ class _Json(_Display):
         print(json.dumps(event), flush=True)
 
 
-class _Lines(_Display):
+class _Lines(Display):
     """Writes a line now and then."""
 
     def __init__(self, transfers, verbose):
         self.verbose = verbose
         self.count = len(transfers)
-        sizes = [transfer.size for transfer in transfers]
-        self.total = None if None in sizes else sum(sizes)
+        self.unknown = {transfer for transfer in transfers if transfer.size is None}
+        self.known = sum(transfer.size or 0 for transfer in transfers)
         self.ended = 0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.bytes = 0
+        self.resumed = 0
         self.began = self.said_at = time.monotonic()
+
+    @property
+    def total(self):
+        """How many bytes there are in all; None while the size of a transfer is not known."""
+        return None if self.unknown else self.known
+
+    def expect(self, transfer, size):
+        with self.lock:
+            if transfer in self.unknown and size is not None:
+                self.unknown.remove(transfer)
+                self.known += size
+
+    def resume(self, transfer, count):
+        with self.lock:
+            self.bytes += count
+            self.resumed += count
 
     def advance(self, transfer, count):
         with self.lock:
@@ -116,6 +140,7 @@ class _Lines(_Display):
 
     def finish(self, transfer, result, seconds):
         self.ended += 1
+        self.expect(transfer, result.size)
         if self.verbose:
             resumed = f", {size_text(result.resumed_from)} of them resumed" if result.resumed_from else ""
             print(f"{printable(transfer.key)}: {size_text(result.size)} in {seconds:.1f} s{resumed}")
@@ -123,6 +148,7 @@ class _Lines(_Display):
 
     def fail(self, transfer, error):
         self.ended += 1
+        self.expect(transfer, 0)
         self.tick()
 
     def tick(self):
@@ -130,12 +156,13 @@ class _Lines(_Display):
         if now - self.said_at < _INTERVAL:
             return
         self.said_at = now
-        rate = self.bytes / (now - self.began)
+        rate = (self.bytes - self.resumed) / (now - self.began)
         of_total = left = ""
-        if self.total is not None:
-            of_total = f" of {size_text(self.total)}"
+        total = self.total
+        if total is not None:
+            of_total = f" of {size_text(total)}"
             if rate > 0:
-                minutes, seconds = divmod(int((self.total - self.bytes) / rate), 60)
+                minutes, seconds = divmod(int((total - self.bytes) / rate), 60)
                 left = f", {minutes}:{seconds:02} left"
         print(
             f"{self.ended} of {self.count} files, {size_text(self.bytes)}{of_total}, {size_text(int(rate))}/s{left}",
@@ -149,8 +176,7 @@ class _Bars(_Lines):
 
     wants_sizes = True
 
-    def __init__(self, transfers, verbose):
-        from rich.console import Console
+    def __init__(self, transfers, verbose, console):
         from rich.progress import (
             BarColumn,
             DownloadColumn,
@@ -168,13 +194,12 @@ class _Bars(_Lines):
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}", markup=False),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),
         )
         self.all = self.progress.add_task(self._in_all(), total=self.total, note="", visible=self.count > 1)
         self.bars = {}
-        self.resumed = {}
 
     def __enter__(self):
         self.progress.start()
@@ -192,18 +217,23 @@ class _Bars(_Lines):
             name = f"…{name[1 - _NAME_WIDTH:]}"
         self.bars[transfer] = self.progress.add_task(name, total=transfer.size, note="")
 
-    def expect(self, transfer, size, resumed):
+    def expect(self, transfer, size):
+        super().expect(transfer, size)
         self.progress.update(self.bars[transfer], total=size)
-        self.resumed[transfer] = resumed
+        self._update_all()
+
+    def resume(self, transfer, count):
+        with self.lock:
+            super().resume(transfer, count)
+            # Set anew, so that these bytes do not count for the speed.
+            self.progress.reset(self.bars[transfer], completed=count, note=f"{size_text(count)} resumed")
+            self.progress.reset(self.all, completed=self.bytes)
 
     def advance(self, transfer, count):
-        bar = self.bars[transfer]
-        if count == self.resumed.pop(transfer, None):
-            # Set anew, so that these bytes do not count for the speed.
-            self.progress.reset(bar, completed=count, note=f"{size_text(count)} resumed")
-        else:
-            self.progress.advance(bar, count)
-        self.progress.advance(self.all, count)
+        with self.lock:
+            super().advance(transfer, count)
+            self.progress.advance(self.bars[transfer], count)
+            self.progress.advance(self.all, count)
 
     def finish(self, transfer, result, seconds):
         super().finish(transfer, result, seconds)
@@ -214,8 +244,11 @@ class _Bars(_Lines):
         self._remove(transfer)
 
     def _remove(self, transfer):
-        self.progress.update(self.all, description=self._in_all())
+        self._update_all()
         self.progress.remove_task(self.bars.pop(transfer))
+
+    def _update_all(self):
+        self.progress.update(self.all, description=self._in_all(), total=self.total)
 
     def tick(self):
         """The bars are drawn by a thread of their own."""

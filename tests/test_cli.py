@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,11 +21,13 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 from local_store import READER, WRITER, admin_client, model_file
 
 import cdn_cli
 import cdn_progress
 from cdn_batch import Batch, Transfer
+from cdn_progress import Display
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = shutil.which("cdn-manager", path=sysconfig.get_path("scripts"))
@@ -497,6 +500,72 @@ def test_without_a_terminal_progress_is_a_plain_line_now_and_then(config, moto_b
     assert re.search(r"^1 of 2 files, 1\.0 kB of 1\.5 kB, .+/s, \d:\d\d left$", capsys.readouterr().err, re.MULTILINE)
 
 
+MODEL, OTHER = Transfer("model", "model", None), Transfer("other", "other", None)
+
+
+def bars(*transfers):
+    """The display of a terminal, with a bar for each transfer, and the one for all."""
+    from rich.console import Console
+
+    made = cdn_progress._Bars(transfers, False, Console(file=io.StringIO(), force_terminal=True))
+    for transfer in transfers:
+        made.begin(transfer)
+    return made, made.progress.tasks[0]
+
+
+@pytest.mark.portable
+def test_bar_for_all_tells_the_size_once_each_is_known():
+    display, in_all = bars(MODEL, OTHER)
+    display.expect(MODEL, 1000)
+    assert in_all.total is None
+    display.expect(OTHER, 500)
+    assert in_all.total == 1500
+
+
+@pytest.mark.portable
+def test_bar_for_all_does_without_the_size_of_what_failed():
+    display, in_all = bars(MODEL, OTHER)
+    display.expect(MODEL, 1000)
+    display.expect(OTHER, None)
+    display.fail(OTHER, OSError())
+    assert in_all.total == 1000
+
+
+@pytest.mark.portable
+def test_resumed_bytes_are_no_speed_of_the_bar_for_all():
+    display, in_all = bars(MODEL, OTHER)
+    clock = [0.0]
+    display.progress.get_time = lambda: clock[0]
+    display.advance(OTHER, 1000)
+    clock[0] = 1.0
+    display.resume(MODEL, 900_000)
+    for clock[0] in (2.0, 3.0, 4.0):
+        display.advance(MODEL, 1000)
+    assert in_all.completed == 904_000
+    assert in_all.speed == 1000
+
+
+@pytest.mark.portable
+def test_resumed_bytes_are_no_speed_of_the_plain_line(capsys, monkeypatch):
+    display = cdn_progress._Lines([MODEL], False)
+    display.expect(MODEL, 1_000_000)
+    display.resume(MODEL, 900_000)
+    display.advance(MODEL, 10_000)
+    monkeypatch.setattr(cdn_progress.time, "monotonic", lambda: display.began + 10)
+    display.tick()
+    assert capsys.readouterr().err == "0 of 1 files, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n"
+
+
+@pytest.mark.portable
+def test_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    options = SimpleNamespace(json=False, quiet=False, verbose=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(cdn_progress.choose(options, "bucket", [MODEL])) is cdn_progress._Lines
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(cdn_progress.choose(options, "bucket", [MODEL])) is cdn_progress._Bars
+
+
 @pytest.mark.portable
 def test_key_cannot_command_the_terminal(config, moto_bucket, capsys):
     assert run("download", moto_bucket, "\x1b[31mred", "--verbose") == 1
@@ -533,6 +602,15 @@ def closed_pipe():
 
 
 broken_pipe = pytest.mark.skipif(os.name != "posix", reason="a broken pipe is another error on Windows")
+full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full of Linux")
+
+
+@pytest.mark.portable
+@broken_pipe
+def test_download_ends_when_the_reader_of_its_output_has_gone(config, moto_bucket, stored, closed_pipe):
+    stored(**{f"p/{number}": b"x" for number in range(150)})
+    assert run_into(closed_pipe, "download", moto_bucket, "--prefix", "p", "--json") == (1, "")
+    assert len(list(Path(moto_bucket, "p").glob("[0-9]*"))) < 75
 
 
 @pytest.mark.portable
@@ -540,6 +618,17 @@ broken_pipe = pytest.mark.skipif(os.name != "posix", reason="a broken pipe is an
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["download", "--help"], ["check"]], ids=" ".join)
 def test_reader_of_a_short_output_may_have_gone(config, closed_pipe, arguments):
     assert run_into(closed_pipe, *arguments) == (1, "")
+
+
+@pytest.mark.portable
+@full_device
+@pytest.mark.parametrize("json_too", [[], ["--json"]], ids=["text", "json"])
+def test_output_that_is_full_is_told_in_one_line(config, moto_bucket, stored, json_too):
+    stored(**{"a.bin": b"a"})
+    with open("/dev/full", "w") as full:
+        status, errors = run_into(full, "download", moto_bucket, "a.bin", *json_too)
+    assert status == 1
+    assert errors == "cdn-manager: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.portable
@@ -556,6 +645,7 @@ def test_closed_descriptors_do_no_harm(config, moto_bucket, stored, closed, comm
 
 
 @pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
 def test_errors_do_not_go_to_the_output_when_stderr_is_closed():
     ran = subprocess.run(["sh", "-c", 'exec "$0" check 2>&-', PROGRAM], capture_output=True)
     assert (ran.returncode, ran.stdout) == (2, b"")
@@ -588,8 +678,7 @@ def test_refused_secret_appears_nowhere(store, bucket, capsys):
 
 
 def silent_batch(move, count, jobs):
-    display = SimpleNamespace(**dict.fromkeys(("begin", "advance", "finish", "fail", "tick"), lambda *_: None))
-    return Batch(move, [Transfer(str(number), "path", None) for number in range(count)], jobs, display)
+    return Batch(move, [Transfer(str(number), "path", None) for number in range(count)], jobs, Display())
 
 
 @pytest.mark.portable
@@ -627,7 +716,127 @@ def test_failure_of_one_transfer_leaves_the_others_alone():
     assert [transfer.key for transfer in batch.failed] == ["3"]
 
 
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    "error", [EndpointConnectionError(endpoint_url="x"), HTTPClientError(error="no CA bundle")], ids=["address", "CA"]
+)
+def test_store_that_cannot_be_reached_is_not_tried_for_every_file(error):
+    def move(transfer, progress):
+        time.sleep(0.005)  # less than any attempt takes
+        raise error
+
+    batch = silent_batch(move, 1000, jobs=2)
+    batch.run()
+    assert len(batch.failed) == len(batch.begun) < 500
+    assert batch.running == 0
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("sign", ["success", "bytes", "refusal"])
+def test_store_that_has_shown_a_sign_of_life_is_tried_for_every_file(sign):
+    def move(transfer, progress):
+        if transfer.key != "0":
+            raise EndpointConnectionError(endpoint_url="x")
+        if sign == "bytes":
+            progress(1)
+        if sign == "refusal":
+            raise ClientError({}, "GetObject")
+        if sign != "success":
+            raise EndpointConnectionError(endpoint_url="x")
+
+    batch = silent_batch(move, 10, jobs=1)
+    batch.run()
+    assert not batch.unreachable
+    assert len(batch.begun) == 10
+
+
+@pytest.mark.portable
+def test_what_an_earlier_call_has_left_is_no_sign_of_life():
+    def move(transfer, progress):
+        batch.expect(transfer, 1000, 500)
+        progress(500)
+        raise EndpointConnectionError(endpoint_url="x")
+
+    batch = silent_batch(move, 10, jobs=1)
+    batch.run()
+    assert batch.unreachable
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("json_too", [[], ["--json"]], ids=["text", "json"])
+def test_files_that_were_not_tried_are_counted_in_one_line(moto_bucket, capsys, monkeypatch, json_too):
+    monkeypatch.setattr("cdn_request._ATTEMPTS", 1)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        write_config("cdn.yaml", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        keys = [str(number) for number in range(100)]
+        assert run("download", moto_bucket, *keys, "--jobs", "1", *json_too) == 1
+    written = capsys.readouterr()
+    (left,) = re.findall(r"^cdn-manager: nothing answers: (\d+) of 100 files were not tried\n", written.err, re.M)
+    assert 1 <= int(left) < 100
+    if json_too:
+        summary = json.loads(written.out.splitlines()[-1])
+        assert summary["not_tried"] == int(left)
+        assert summary["done"] + summary["failed"] + summary["not_tried"] == 100
+
+
+@pytest.mark.portable
+def test_batch_ends_when_it_cannot_be_shown_any_more():
+    shown = 0
+
+    class Broken(Display):
+        def finish(self, *_):
+            nonlocal shown
+            shown += 1
+            raise BrokenPipeError
+
+    def move(transfer, progress):
+        while transfer.key != "0":
+            progress(1)
+            time.sleep(0.001)
+
+    batch = silent_batch(move, 1000, jobs=2)
+    batch.display = Broken()
+    batch.run()
+    assert isinstance(batch.error, BrokenPipeError)
+    assert shown == 1
+    assert batch.running == 0
+    assert len(batch.begun) < 500
+
+
 # Ctrl-C
+
+
+@pytest.mark.portable
+def test_second_ctrl_c_does_not_cut_off_how_it_ended(config, moto_bucket, stored, capsys, monkeypatch):
+    stored(**{f"p/{number}": b"x" for number in range(20)})
+    print_summary = cdn_cli._print_summary
+    monkeypatch.setattr(cdn_progress._Lines, "finish", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(cdn_cli, "_print_summary", lambda *_: (signal.raise_signal(signal.SIGINT), print_summary(*_)))
+    assert run("download", moto_bucket, "--prefix", "p", "--jobs", "1") == 130
+    written = capsys.readouterr()
+    assert re.match(r"downloaded \d+ of 20 files", written.out)
+    assert "run the command again to continue" in written.err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.portable
+def test_interrupted_download_does_not_claim_that_nothing_had_to_be_transferred(capsys):
+    left = {"done": 1, "size": 5, "transferred": 0, "resumed": 0, "seconds": 1.0}
+    cdn_cli._print_summary(left, 3, "downloaded")
+    assert "nothing had to be transferred" not in capsys.readouterr().out
+
+
+@pytest.mark.portable
+def test_signal_that_was_ignored_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with silent_batch(lambda *_: signal.raise_signal(signal.SIGTERM), 1, jobs=1) as batch:
+            batch.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert batch.signal is None
+    assert len(batch.done) == 1
 
 
 @pytest.mark.portable
@@ -645,9 +854,9 @@ def test_ctrl_c_ends_a_batch_without_losing_a_transfer(monkeypatch, endless):
             if not endless or int(transfer.key) < 50:
                 break
 
-    batch = silent_batch(move, 1000, jobs=4)
-    batch.run()
-    assert batch.interrupted
+    with silent_batch(move, 1000, jobs=4) as batch:
+        batch.run()
+    assert batch.signal == signal.SIGINT
     assert batch.running == 0
     assert 50 <= len(batch.done) < 1000
     assert not batch.failed
@@ -799,6 +1008,17 @@ def test_upload_leaves_nothing_unfinished_after_ctrl_c(relay, bucket, admin, rel
     upload.press_ctrl_c()
     assert upload.wait() == 130
     assert "what is not done was not stored: run the command again" in upload.screen
+    assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
+
+
+@needs_terminal
+@pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", None)])
+def test_upload_leaves_nothing_unfinished_after_a_signal(relay, bucket, admin, release, number):
+    upload = Terminal("upload", bucket, str(release / "model.safetensors"))
+    upload.read_until(SOME_OF_THE_MODEL)
+    upload.process.send_signal(number)
+    assert upload.wait() == 128 + number
+    assert "interrupted with 0 of 1 done" in upload.screen
     assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
 
 
