@@ -126,9 +126,6 @@ class Batch:
                 self._wait_for_one(ended)
                 if self.unreachable:
                     pool.shutdown(wait=False, cancel_futures=True)
-        except Exception as error:  # the output is closed or full: nothing can be shown any more
-            self.error = error
-            self.display = Display()
         finally:
             self._stopping = True
             pool.shutdown(wait=False, cancel_futures=True)
@@ -161,6 +158,14 @@ class Batch:
 
     def _wait_for_one(self, ended):
         """Wait a moment for a transfer to end, and note how it did."""
+        try:
+            self._note_one(ended)
+        except Exception as error:  # of the display: its output is closed or full
+            self.error = error
+            self.display = Display()
+            self._stopping = True
+
+    def _note_one(self, ended):
         try:
             transfer, future = ended.get(timeout=_TICK)
         except queue.Empty:

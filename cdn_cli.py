@@ -5,6 +5,7 @@ What takes long to import is imported where it is needed: ``--help`` and the she
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -87,15 +88,21 @@ def _main(arguments):
 
 def _flush(status):
     """Write what is left of the output. Return the status, or that of a failure if the output cannot take it."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        if status == DONE and not isinstance(error, BrokenPipeError):
-            print(f"cdn-manager: the output cannot be written: {error.strerror}", file=sys.stderr)
-        # Python flushes once more at its end; to fail there would be exit status 120.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return status or FAILED
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            stream.flush()
+        except OSError as error:
+            if status == DONE and not isinstance(error, BrokenPipeError):
+                _say(f"the output cannot be written: {error.strerror}")
+            # Python flushes once more at its end; to fail there would be exit status 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            status = status or FAILED
     return status
+
+
+def _say(text):
+    with contextlib.suppress(OSError):  # the terminal has gone
+        print(f"cdn-manager: {text}", file=sys.stderr)
 
 
 def build_parser():
@@ -213,7 +220,7 @@ def _complain(problem, options, status, subject=""):
             import traceback
 
             traceback.print_exception(problem)
-    print(f"cdn-manager: {printable(subject + text)}", file=sys.stderr)
+    _say(printable(subject + text))
     return status
 
 
@@ -246,7 +253,7 @@ def _show_log(options):
 
     class Handler(logging.Handler):
         def emit(self, record):
-            print(f"cdn-manager: {self.format(record)}", file=sys.stderr)  # as it is now: the bars redirect it
+            _say(self.format(record))
 
     logger = logging.getLogger("cdn_manager")
     logger.setLevel(logging.ERROR if options.quiet else logging.INFO)
@@ -417,18 +424,22 @@ def _run(options, move, transfers, verb, advice):
 
     display = cdn_progress.choose(options, options.bucket, transfers)
     with Batch(lambda transfer, progress: move(transfer, progress, batch), transfers, options.jobs, display) as batch:
-        with display:
-            batch.run()
-        status = _tell_end(options, batch, verb, advice)
+        try:
+            with display:
+                batch.run()
+            status = _tell_end(options, batch, verb, advice)
+        except OSError:
+            if batch.signal is None:
+                raise
+            status = _by_signal(batch.signal)  # the terminal has gone: nobody can be told
         if batch.running:
-            sys.stderr.flush()
             os._exit(_flush(status))  # threads that wait for a dead connection would hold up the usual way out
     return status
 
 
 def _tell_end(options, batch, verb, advice):
     """Tell how the batch ended, and return the exit status."""
-    if batch.error is not None:
+    if batch.error is not None and batch.signal is None:
         quiet = isinstance(batch.error, BrokenPipeError)
         return FAILED if quiet else _complain(batch.error, options, FAILED, "the output cannot be written: ")
     count = len(batch.transfers)
@@ -451,10 +462,15 @@ def _tell_end(options, batch, verb, advice):
         _complain(error, options, FAILED, f"{options.bucket}/{transfer.key}: ")
     if batch.signal is not None:
         text = f"interrupted with {len(batch.done)} of {count} done; {advice}"
-        return _complain(text, options, 128 + batch.signal)  # as a shell has it for a process that a signal ended
+        return _complain(text, options, _by_signal(batch.signal))
     if summary["not_tried"]:
-        return _complain(f"nothing answers: {summary['not_tried']} of {count} files were not tried", options, FAILED)
+        text = f"no connection to the store: {summary['not_tried']} of {count} files were not tried"
+        return _complain(text, options, FAILED)
     return FAILED if batch.failed else DONE
+
+
+def _by_signal(number):
+    return 128 + number  # as a shell has it for a process that a signal has ended
 
 
 def _print_summary(summary, count, verb):

@@ -772,7 +772,7 @@ def test_files_that_were_not_tried_are_counted_in_one_line(moto_bucket, capsys, 
         keys = [str(number) for number in range(100)]
         assert run("download", moto_bucket, *keys, "--jobs", "1", *json_too) == 1
     written = capsys.readouterr()
-    (left,) = re.findall(r"^cdn-manager: nothing answers: (\d+) of 100 files were not tried\n", written.err, re.M)
+    (left,) = re.findall(r"\ncdn-manager: no connection to the store: (\d+) of 100 files were not tried\n", written.err)
     assert 1 <= int(left) < 100
     if json_too:
         summary = json.loads(written.out.splitlines()[-1])
@@ -802,6 +802,25 @@ def test_batch_ends_when_it_cannot_be_shown_any_more():
     assert shown == 1
     assert batch.running == 0
     assert len(batch.begun) < 500
+
+
+@pytest.mark.portable
+def test_output_that_breaks_during_the_interruption_does_not_end_it(monkeypatch):
+    monkeypatch.setattr("cdn_batch._PATIENCE", 1000)
+
+    class Broken(Display):
+        def finish(self, *_):
+            if batch.signal is not None:
+                raise BrokenPipeError
+            signal.raise_signal(signal.SIGINT)
+
+    both = threading.Barrier(2, timeout=20)
+    with silent_batch(lambda *_: both.wait(), 2, jobs=2) as batch:
+        batch.display = Broken()
+        batch.run()
+    assert batch.signal == signal.SIGINT
+    assert isinstance(batch.error, BrokenPipeError)
+    assert batch.running == 0
 
 
 # Ctrl-C
@@ -1019,6 +1038,15 @@ def test_upload_leaves_nothing_unfinished_after_a_signal(relay, bucket, admin, r
     upload.process.send_signal(number)
     assert upload.wait() == 128 + number
     assert "interrupted with 0 of 1 done" in upload.screen
+    assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
+
+
+@needs_terminal
+def test_upload_leaves_nothing_unfinished_when_its_terminal_closes(relay, bucket, admin, release):
+    upload = Terminal("upload", bucket, str(release / "model.safetensors"))
+    upload.read_until(SOME_OF_THE_MODEL)
+    os.close(upload.end)
+    assert upload.process.wait() == 128 + signal.SIGHUP
     assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
 
 
