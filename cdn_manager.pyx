@@ -171,7 +171,7 @@ cdef class CDNManager:
             ObjectChangedError: The source changed while it was read.
             OutcomeUnknownError: The store's answer was lost, and asking again cannot tell.
             StoreProtocolError: The store's answer proves nothing.
-            DeadlineExceededError: It took longer than ``deadline``; nothing is left at the store.
+            DeadlineExceededError: It took longer than ``deadline``; no unfinished upload is left at the store.
             TypeError: The source is neither bytes-like, nor a path, nor a binary file object.
             botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
             OSError: The source cannot be read.
@@ -263,6 +263,7 @@ cdef _check_host(str host):
     try:
         parts = urlsplit(host or "")
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = valid and host.isprintable() and " " not in host
     except ValueError:
         valid = False
     if not valid:

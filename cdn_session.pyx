@@ -72,19 +72,25 @@ def create_client(session, str host, str region, str access_key, str access_secr
 
     Thread-safety: creating is not safe from several threads, the client is.
     """
-    client = session.client(
-        "s3",
-        endpoint_url=host,
-        region_name=region,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=access_secret,
-        config=_merge(host, config, transfer_config),
-    )
+    settings = _merge(host, config, transfer_config)
+    try:
+        client = session.client(
+            "s3",
+            endpoint_url=host,
+            region_name=region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=access_secret,
+            config=settings,
+        )
+    except Exception as error:
+        # boto3's frames hold the secret, and some reporters show the variables of a traceback's frames.
+        raise error.with_traceback(None) from None
     events = client.meta.events
     events.register("before-parameter-build.s3", _take_attempt)
     events.register_first("needs-retry.s3", functools.partial(_end_attempt, client.exceptions))
     events.register("before-call.s3", _drop_expect)
     events.register("before-send.s3", functools.partial(_refuse_other_hosts, _origin(host)))
+    events.register("before-send.s3", _drop_trace)
     events.register("before-send.s3", cdn_upload.send_in_pieces)
     return client
 
@@ -93,6 +99,10 @@ def _merge(host, config, transfer_config):
     """Return our settings with the caller's merged over them, ``s3`` key by key, and the imposed ones on top."""
     if config is not None and not isinstance(config, Config):
         raise TypeError(f"config must be a botocore.config.Config, not {type(config).__name__}")
+    if transfer_config is not None and not isinstance(transfer_config, TransferConfig):
+        raise TypeError(
+            f"transfer_config must be a boto3.s3.transfer.TransferConfig, not {type(transfer_config).__name__}"
+        )
     connections = CONNECTIONS if transfer_config is None else max(CONNECTIONS, transfer_config.max_concurrency)
     ours = Config(
         signature_version="s3v4",
@@ -101,7 +111,7 @@ def _merge(host, config, transfer_config):
         max_pool_connections=connections,
         tcp_keepalive=True,
         retries={"mode": "standard", "total_max_attempts": 5},
-        user_agent_extra=f"cdn-manager/{version('cdn-manager')}",
+        user_agent=f"cdn-manager/{version('cdn-manager')}",  # botocore's own would tell AWS_EXECUTION_ENV
     )
     if config is not None:
         ours = ours.merge(config)
@@ -145,6 +155,11 @@ def _end_attempt(exceptions, response, caught_exception, request_dict, operation
 def _drop_expect(params, **_):
     """Send no ``Expect``: botocore takes a stale status for the next answer (botocore#3755)."""
     params["headers"].pop("Expect", None)
+
+
+def _drop_trace(request, **_):
+    """Pass on nothing of the AWS Lambda that this may run in: botocore reads it from the environment by itself."""
+    request.headers.pop("X-Amzn-Trace-Id", None)
 
 
 def _origin(url):

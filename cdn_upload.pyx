@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 from boto3.s3.transfer import S3Transfer
 from botocore import xform_name
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -68,6 +67,7 @@ _SLOW_PIECE = 2.0  # seconds
 _PROOF = {
     "PutObject": "ETag", "CreateMultipartUpload": "UploadId", "UploadPart": "ETag", "CompleteMultipartUpload": "ETag",
 }
+_REFUSED_BUSY = frozenset({"ServiceUnavailable", "SlowDown"})
 _NEVER_ARRIVED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 
 _ALLOWED = frozenset(name for name in S3Transfer.ALLOWED_UPLOAD_ARGS if not name.startswith("Checksum")) | {
@@ -146,14 +146,16 @@ def _open_source(source):
             if not isinstance(source.read(0), bytes):
                 raise _unfit(source)
             if not _is_seekable(source):
-                source = _spool(source, opened.enter_context(tempfile.TemporaryFile(buffering=0)))
+                source = _spool(source, opened.enter_context(tempfile.TemporaryFile()))
             yield _File(source)
             return
         try:
-            view = memoryview(source).cast("B")
+            view = opened.enter_context(memoryview(source))
         except TypeError:
             raise _unfit(source) from None
-        yield _Memory(opened.enter_context(view))
+        if not view.c_contiguous:
+            raise TypeError("cannot upload a memoryview with gaps: give bytes(view)")
+        yield _Memory(opened.enter_context(view.cast("B")))
 
 
 def _unfit(source):
@@ -208,6 +210,10 @@ class _File:
         if _fill(self.file, part) < len(part):
             raise ObjectChangedError("the source became shorter while it was uploaded: nothing was stored")
         return part
+
+    def has_grown(self):
+        self.file.seek(self.origin + self.size)
+        return bool(self.file.read(1))
 
 
 def _fill(file, buffer):
@@ -321,7 +327,7 @@ class _Upload:
         self.moved_at = time.monotonic()
 
     def run(self):
-        """Upload. On any failure nothing is left at the store."""
+        """Upload. After a failure no unfinished upload is left at the store, or the log names it."""
         try:
             self.sha256 = self._digest()
             self.extra["Metadata"] = {**self.extra.get("Metadata", {}), "sha256": self.sha256}
@@ -347,17 +353,14 @@ class _Upload:
 
     def _verdict(self, error):
         """Tell an object that was there from one that may be ours."""
-        status = cdn_request.status_of(error)
-        code = error.response["Error"].get("Code") if status is not None else None
-        silent = isinstance(error, (BotoCoreError, StoreProtocolError, DeadlineExceededError))
-        if self.lost is not None and (status == 412 or code == "NoSuchUpload" or silent):
+        if self.lost is not None:
             unknown = OutcomeUnknownError(
                 f"{self.bucket}/{self.key}: an answer of the store was lost ({explain(self.lost)}), and asking again "
                 f"could not tell ({explain(error)}): the object may be stored; look with a read key"
             )
             unknown.__cause__ = error
             return unknown
-        if status == 412 and "IfNoneMatch" in self.extra:
+        if cdn_request.status_of(error) == 412 and "IfNoneMatch" in self.extra:
             exists = ObjectExistsError(f"{self.bucket}/{self.key} is already there, and was not replaced")
             exists.__cause__ = error
             return exists
@@ -381,7 +384,8 @@ class _Upload:
             parts = self._send_parts(upload_id)
             self._compare_passes()
             return self._call("CompleteMultipartUpload", UploadId=upload_id, MultipartUpload={"Parts": parts})
-        except BaseException:
+        except BaseException as error:
+            self._end(error)  # for workers that a Ctrl-C has left behind
             self._abort(upload_id)
             raise
 
@@ -394,7 +398,7 @@ class _Upload:
             most = _CONNECTIONS
         size = max(size, -(-self.source.size // _PARTS_LIMIT))
         count = -(-self.source.size // size)
-        if self.source.can_change:
+        if self.source.can_change and self.config is None:
             most = max(1, min(most, _BUFFERS // size))
         return size, count, min(most, count)
 
@@ -457,16 +461,16 @@ class _Upload:
         return view
 
     def _compare_passes(self):
-        if self.source.can_change and self.second_pass.hexdigest() != self.sha256:
+        if self.source.can_change and (self.source.has_grown() or self.second_pass.hexdigest() != self.sha256):
             raise ObjectChangedError("the source changed while it was uploaded: nothing was stored")
 
     def _abort(self, upload_id):
         """Take the unfinished upload back. A second Ctrl-C ends the attempt, and the upload id is logged."""
-        ended_by, self.ended_by, self.deadline = self.ended_by, None, None
-        self.patience = _PATIENCE_WITH_ABORT
-        self.moved_at = time.monotonic()
+        # An upload of its own, as this one has ended, with what that means for its workers.
+        farewell = _Upload(self.client, self.source, self.bucket, self.key, self.extra, None, None, self.config)
+        farewell.patience = _PATIENCE_WITH_ABORT
         try:
-            self._call("AbortMultipartUpload", UploadId=upload_id)
+            farewell._call("AbortMultipartUpload", UploadId=upload_id)
         except BaseException as error:
             if cdn_request.status_of(error) != 404:
                 logerror(
@@ -475,14 +479,12 @@ class _Upload:
                 )
             if not isinstance(error, Exception):
                 raise
-        finally:
-            self.ended_by = ended_by
 
     def _call(self, operation, view=None, breaks=None, **arguments):
         """Make one request until it is through. Return its answer, or None after ``breaks`` broken connections."""
         accepted = self.client.meta.service_model.operation_model(operation).input_shape.members
         arguments.update({name: value for name, value in self.extra.items() if name in accepted})
-        failures = 0
+        failures = broken = 0
         while True:
             body = _Body(view, self) if view else None
             try:
@@ -494,7 +496,8 @@ class _Upload:
                 self.failure = error
                 self._note_lost(operation, body, error)
                 pause = self._pause_after(error, failures)
-                if failures == breaks and isinstance(error, (HTTPClientError, SSLError)):
+                broken += isinstance(error, (HTTPClientError, SSLError))
+                if broken == breaks:
                     return None
                 if self._wait(pause):
                     raise _Over from None
@@ -512,6 +515,8 @@ class _Upload:
             proof = _PROOF.get(operation)
             if proof is not None and not answer.get(proof):
                 raise StoreProtocolError(f"the store's answer to {operation} carries no {proof}: it is not done")
+            if body is not None and body.sent < len(body):
+                raise StoreProtocolError(f"the store answered {operation} before it had taken all of the body")
         except BaseException:
             if body is not None:
                 self._count(-body.sent)
@@ -524,8 +529,12 @@ class _Upload:
         if operation != "CompleteMultipartUpload" and (operation != "PutObject" or "IfNoneMatch" not in self.extra):
             return
         status = cdn_request.status_of(error)
-        arrived = not isinstance(error, _NEVER_ARRIVED) and (body is None or body.sent == len(body))
-        if status in (500, 502, 504) or (status is None and arrived):
+        if status is None:
+            lost = not isinstance(error, _NEVER_ARRIVED) and (body is None or body.sent == len(body))
+        else:
+            # A store that refuses for want of time says so by its code; a bare status is a proxy's, which has asked it.
+            lost = status >= 500 and error.response.get("Error", {}).get("Code") not in _REFUSED_BUSY
+        if lost:
             self.lost = error
 
     def _pause_after(self, error, failures):

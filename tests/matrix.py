@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 VENV = ROOT / ".venv"
 OTHERS = ("3.12", "3.13")
-# The oldest boto3 that is supported is tried on one of the others, the newest everywhere else.
+# The oldest boto3 that is supported is tried on one of the others, the newest everywhere else. It is also the one whose
+# handling of Expect takes a stale status for the next answer.
 OLDEST_BOTO3 = {"3.12": "1.40.9"}
 
 # Most tests wait: for a fault to be noticed, for a store to come up.

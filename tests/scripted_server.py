@@ -184,7 +184,8 @@ class Exchange:
 
     def answer(self, status, headers=(), body=b""):
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        head = f"HTTP/1.1 {status} {http.client.responses[status]}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+        reason = http.client.responses.get(status, "-")
+        head = f"HTTP/1.1 {status} {reason}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
         self.connection.sendall(head.encode() + body)
 
     def answer_as_usual(self):
@@ -298,6 +299,14 @@ def dripping():
         exchange.answer_as_usual()
 
     return act
+
+
+def taking_half(exchange):
+    """An action: answer that all is well when half of the body has come, and close the connection."""
+    for _ in exchange.read_body(int(exchange.request.headers["content-length"]) // 2):
+        pass
+    exchange.answer(200, [("ETag", '"half"')])
+    exchange.close()
 
 
 def losing_the_answer(exchange):

@@ -34,6 +34,8 @@ def credentials():
         "http://host:port",
         "http://host:99999",
         "http://[::1",
+        "http://a b",
+        "http://cdn.example.com\n",
     ],
 )
 def test_a_host_that_is_no_http_url_is_refused(host):
@@ -111,12 +113,12 @@ def test_no_view_of_the_credentials_shows_a_secret(credentials):
             getattr(credentials, name)
 
 
-def test_a_traceback_shows_no_secret(credentials):
-    try:
-        CDNManager(credentials, config="no config")
-    except TypeError as error:
-        text = "".join(traceback.format_exception(error))
-    assert "config must be a botocore.config.Config" in text
+def test_a_traceback_shows_no_secret_even_with_the_variables_of_its_frames():
+    credentials = CDNCredentials(HOST, "read-key", READ_SECRET, "write-key", WRITE_SECRET, "no region")
+    with pytest.raises(ValueError, match="region") as caught:
+        CDNManager(credentials)
+    text = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "no region" in text
     assert READ_SECRET not in text
     assert WRITE_SECRET not in text
 

@@ -13,6 +13,8 @@ import trustme
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError, SSLError
+from botocore.loaders import JSONFileLoader
+from scripted_server import ScriptedServer
 
 from cdn_errors import CDNError
 from cdn_manager import CDNCredentials, CDNManager
@@ -94,6 +96,7 @@ HOSTILE_VARIABLES = {
     "AWS_SDK_UA_APP_ID": "ambient-application",
     "AWS_S3_USE_ARN_REGION": "nonsense",
     "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "nonsense",
+    "AWS_EXECUTION_ENV": "ambient-machine",
 }
 
 
@@ -109,6 +112,14 @@ def test_an_aws_variable_changes_nothing(names, home, monkeypatch):
     assert "/us-east-1/s3/" in headers["Authorization"]
     assert "ambient" not in str(headers)
     assert not any(name.lower().startswith(("x-amz-checksum", "x-amz-sdk-checksum")) for name in headers)
+
+
+def test_a_lambda_is_not_told_to_the_store(home, monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "function")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "ambient-trace")
+    with Recorder() as server, manager_of(f"http://{server.host}") as manager:
+        manager.download_client.head_object(Bucket="bucket", Key="key")
+    assert "ambient" not in str(server.requests)
 
 
 @pytest.mark.parametrize("where", ["home", "variable"])
@@ -172,6 +183,19 @@ def test_the_ca_bundle_variables_are_honoured(variable, authority, tls_server, h
             assert manager.upload_bytes("bucket", "key", b"abc")
 
 
+@pytest.mark.parametrize("size", [1, 9 << 20])
+def test_the_payload_is_not_hashed_for_the_signature_over_tls(size, authority, home, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with authority.cert_pem.tempfile() as bundle, ScriptedServer(tls=context) as server:
+        monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
+        with manager_of(server.url) as manager:
+            manager.store("bucket", "key", bytes(size))
+    bodies = [request for request in server.requests if request.operation in ("PutObject", "UploadPart")]
+    assert bodies
+    assert {request.headers["x-amz-content-sha256"] for request in bodies} == {"UNSIGNED-PAYLOAD"}
+
+
 def test_a_certificate_nobody_vouches_for_is_refused(tls_server, home):
     unknown = pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED")
     with manager_of(f"https://{tls_server.host}") as manager, unknown:
@@ -230,6 +254,24 @@ def test_what_keeps_a_transfer_correct_is_imposed_on_the_callers_config():
 def test_the_connection_pool_fits_the_concurrency():
     with manager_of("http://127.0.0.1:9", transfer_config=TransferConfig(max_concurrency=33)) as manager:
         assert manager.download_client.meta.config.max_pool_connections == 33
+
+
+@pytest.mark.parametrize("name", ["config", "transfer_config"])
+def test_a_configuration_of_the_wrong_type_is_refused(name):
+    with pytest.raises(TypeError, match=f"^{name} must be a"):
+        manager_of("http://127.0.0.1:9", **{name: {"read_timeout": 7}})
+
+
+def test_the_second_client_reads_no_service_model_again(monkeypatch):
+    read = []
+    load = JSONFileLoader.load_file
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda *arguments: read.append(1) or load(*arguments))
+    one = CDNManager(CDNCredentials("http://127.0.0.1:9", *CREDENTIALS[:2]))
+    read_for_one, read[:] = len(read), []
+    both = manager_of("http://127.0.0.1:9")
+    assert len(read) == read_for_one > 0
+    one.close()
+    both.close()
 
 
 @pytest.mark.parametrize("call", ["upload_file", "download_fileobj", "copy"])

@@ -203,12 +203,41 @@ def test_what_holds_no_bytes_is_refused(publisher, source):
 
 @pytest.mark.portable
 def test_a_stream_without_bytes_yet_is_no_empty_object(recorder, publisher):
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    with os.fdopen(reading, "rb", buffering=0) as stream, os.fdopen(writing, "wb"):
-        stream.read = lambda amount=-1, read=stream.read: b"" if amount == 0 else read(amount)
-        with pytest.raises(BlockingIOError):
-            publisher.store("bucket", "key", stream)
+    class Waiting(io.RawIOBase):
+        def readinto(self, buffer):
+            return None if buffer else 0
+
+    with pytest.raises(BlockingIOError):
+        publisher.store("bucket", "key", Waiting())
+    assert recorder.requests == []
+
+
+@pytest.mark.portable
+def test_a_memoryview_with_gaps_is_refused(publisher):
+    with pytest.raises(TypeError, match="gaps"):
+        publisher.store("bucket", "key", memoryview(b"payload")[::2])
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limits")
+def test_a_stream_that_does_not_fit_on_the_disk_is_not_stored(recorder, publisher):
+    import resource
+
+    class Stream(io.RawIOBase):
+        left = 5 << 19
+
+        def readinto(self, buffer):
+            count = min(len(buffer), self.left)
+            self.left -= count
+            return count
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9 << 18, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            publisher.store("bucket", "key", Stream())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert recorder.requests == []
 
 
@@ -232,8 +261,17 @@ class Shrinking(io.BytesIO):
         return count
 
 
+class Growing(io.BytesIO):
+    """A file that is longer as soon as it is read again."""
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        super().seek(0, os.SEEK_END)
+        self.write(b"x")
+        return super().seek(offset, whence)
+
+
 @pytest.mark.portable
-@pytest.mark.parametrize("kind", [Changing, Shrinking])
+@pytest.mark.parametrize("kind", [Changing, Shrinking, Growing])
 @pytest.mark.parametrize("size", [10, 200_000])
 def test_a_source_that_changes_between_the_passes_is_not_stored(recorder, kind, size):
     with (

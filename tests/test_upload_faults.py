@@ -9,7 +9,7 @@ import time
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from local_store import WRITER
 from scripted_server import (
     ScriptedServer,
@@ -20,8 +20,12 @@ from scripted_server import (
     refusing_unread,
     resetting,
     stalling,
+    taking_half,
 )
 
+import cdn_request
+import cdn_threads
+import cdn_upload
 from cdn_errors import DeadlineExceededError, ObjectExistsError, OutcomeUnknownError
 from cdn_manager import CDNCredentials, CDNManager
 
@@ -70,6 +74,7 @@ FAULTS = {
     "error in a 200": ERROR_IN_200,
     "stall in the body": stalling(after=1 << 20),
     "no answer": stalling(after=PART),
+    "answered when half of the body was there": taking_half,
 }
 
 
@@ -208,6 +213,33 @@ def test_a_200_without_proof_is_never_success(server, log_lines, operation, answ
     assert any("carries no ETag" in line or "changed my mind" in line for line in log_lines())
 
 
+@pytest.mark.portable
+def test_retries_end_when_nothing_gets_through_for_too_long(server, monkeypatch):
+    monkeypatch.setattr(cdn_upload, "_PATIENCE", 0.5)
+    server.fault("PutObject", *[answering(503, "SlowDown")] * 9)
+    with publisher_at(server.url) as publisher, pytest.raises(ClientError, match="SlowDown"):
+        publisher.store("bucket", "key", b"payload")
+    assert 1 < len(server.operations) < 4
+
+
+@pytest.mark.portable
+def test_a_connection_that_breaks_twice_is_given_up_for_parts_whatever_happens_in_between(server):
+    server.fault("PutObject", resetting(), answering(503, "SlowDown"), resetting())
+    server.fault("CreateMultipartUpload", answering(403, "AccessDenied"))
+    with publisher_at(server.url) as publisher, pytest.raises(ClientError, match="AccessDenied"):
+        publisher.store("bucket", "key", b"payload")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(("slow", "largest"), [(60.0, 256 << 10), (0.0, 16 << 10)])
+def test_a_slow_connection_gets_smaller_pieces(server, monkeypatch, slow, largest):
+    monkeypatch.setattr(cdn_upload, "_SLOW_PIECE", slow)
+    counts = []
+    with publisher_at(server.url) as publisher:
+        publisher.store("bucket", "key", bytes(1 << 20), progress=counts.append)
+    assert max(counts) == largest
+
+
 # The status of another answer
 
 
@@ -245,6 +277,46 @@ def test_a_conditional_put_whose_body_did_not_arrive_has_a_known_outcome(server)
     server.fault("PutObject", resetting(after=1000), answering(412, "PreconditionFailed"))
     with publisher_at(server.url) as publisher, pytest.raises(ObjectExistsError):
         publisher.store("bucket", "key", bytes(PART), overwrite=False)
+
+
+@pytest.mark.portable
+def test_a_conditional_put_that_never_left_has_a_known_outcome(server):
+    def fail_once(**_):
+        events.unregister("before-send.s3", fail_once)
+        raise EndpointConnectionError(endpoint_url=server.url)
+
+    server.fault("PutObject", answering(412, "PreconditionFailed"))
+    with publisher_at(server.url) as publisher:
+        events = publisher.upload_client.meta.events
+        events.register_first("before-send.s3", fail_once)
+        with pytest.raises(ObjectExistsError):
+            publisher.store("bucket", "key", b"", overwrite=False)
+
+
+@pytest.mark.portable
+def test_a_conditional_put_that_a_busy_store_turned_away_has_a_known_outcome(server):
+    server.fault("PutObject", answering(503, "SlowDown"), answering(412, "PreconditionFailed"))
+    with publisher_at(server.url) as publisher, pytest.raises(ObjectExistsError):
+        publisher.store("bucket", "key", b"payload", overwrite=False)
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 524])
+def test_a_conditional_put_that_failed_behind_a_proxy_has_an_unknown_outcome(server, status):
+    server.fault("PutObject", answering(status, body=b"upstream"), answering(412, "PreconditionFailed"))
+    with publisher_at(server.url) as publisher, pytest.raises(OutcomeUnknownError, match="may be stored"):
+        publisher.store("bucket", "key", b"payload", overwrite=False)
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("operation", ["PutObject", "CompleteMultipartUpload"])
+@pytest.mark.parametrize("then", [answering(503, "SlowDown"), answering(403, "AccessDenied")], ids=["503", "403"])
+def test_a_lost_answer_keeps_the_outcome_unknown_whatever_comes_then(server, monkeypatch, operation, then):
+    monkeypatch.setattr(cdn_request, "_ATTEMPTS", 3)
+    server.fault(operation, losing_the_answer, *[then] * 9)
+    size = 1 if operation == "PutObject" else PART + 1
+    with publisher_at(server.url) as publisher, pytest.raises(OutcomeUnknownError, match="may be stored"):
+        publisher.store("bucket", "key", bytes(size), overwrite=False)
 
 
 @pytest.mark.portable
@@ -290,6 +362,30 @@ def test_an_abort_is_tried_again(server, log_lines):
         publisher.store("bucket", "key", bytes(PART + 1))
     assert server.operations.count("AbortMultipartUpload") == 3
     assert log_lines() == []
+
+
+@pytest.mark.portable
+def test_no_part_begins_after_the_abort(server, monkeypatch):
+    workers, aborted = [], threading.Event()
+
+    def interrupted_join(threads):
+        workers.extend(threads)
+        raise KeyboardInterrupt
+
+    def wait_for_the_abort(exchange):
+        aborted.wait()
+        exchange.answer_as_usual()
+
+    monkeypatch.setattr(cdn_threads, "join", interrupted_join)
+    server.fault("UploadPart", answering(403), wait_for_the_abort)
+    two = TransferConfig(multipart_threshold=1, multipart_chunksize=1000, max_concurrency=2)
+    with publisher_at(server.url, transfer_config=two) as publisher, pytest.raises(KeyboardInterrupt):
+        publisher.store("bucket", "key", bytes(8000))
+    assert server.operations.count("AbortMultipartUpload") == 1
+    aborted.set()
+    for worker in workers:
+        worker.join()
+    assert server.operations.count("UploadPart") == 2
 
 
 # Ctrl-C
@@ -360,6 +456,38 @@ def test_a_transfer_config_binds(server):
     parts = [request for request in server.requests if request.operation == "UploadPart"]
     assert sorted(len(request.body) for request in parts) == [1, *[1 << 20] * 4]
     assert len({request.connection for request in parts}) <= 2
+
+
+@pytest.mark.portable
+def test_a_transfer_config_binds_for_a_file_as_well(server, folder):
+    with open("payload", "wb") as file:
+        file.truncate(96 << 20)
+    config = TransferConfig(multipart_chunksize=32 << 20, max_concurrency=3)
+    server.fault("UploadPart", *[waiting_for_three(server)] * 3)
+    with publisher_at(server.url, transfer_config=config) as publisher:
+        publisher.store("bucket", "key", "payload")
+    assert len({request.connection for request in server.requests if request.operation == "UploadPart"}) == 3
+
+
+def waiting_for_three(server):
+    def act(exchange):
+        while server.operations.count("UploadPart") < 3:
+            server.ended.wait(0.001)
+        exchange.answer_as_usual()
+
+    return act
+
+
+@pytest.mark.portable
+def test_a_file_of_large_parts_goes_over_fewer_connections(server, folder, monkeypatch):
+    monkeypatch.setattr(cdn_upload, "_PARTS_LIMIT", 3)
+    with open("payload", "wb") as file:
+        file.truncate(96 << 20)
+    with publisher_at(server.url) as publisher:
+        publisher.store("bucket", "key", "payload")
+    parts = [request for request in server.requests if request.operation == "UploadPart"]
+    assert [len(request.body) for request in parts] == [32 << 20] * 3
+    assert len({request.connection for request in parts}) == 1
 
 
 @pytest.mark.portable

@@ -3,6 +3,7 @@ from datetime import datetime
 from os import PathLike
 from typing import IO, Any, Self
 
+from _typeshed import ReadableBuffer
 from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 
@@ -47,7 +48,7 @@ class CDNManager:
         self,
         bucket: str,
         filename: str,
-        source: bytes | bytearray | memoryview | str | PathLike[str] | IO[bytes],
+        source: ReadableBuffer | str | PathLike[str] | IO[bytes],
         progress: Callable[[int], object] | None = None,
         overwrite: bool = True,
     ) -> TransferResult: ...
