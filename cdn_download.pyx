@@ -8,7 +8,6 @@ that a later call goes on where this one ended.
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -30,9 +29,11 @@ from cdn_errors import (
     StoreProtocolError,
     explain,
 )
-from cdn_partial import Partial, sha256_of
+from cdn_partial import Partial
 from cdn_request import Attempt, Pace
 from cdn_result import TransferResult
+
+from cpython.exc cimport PyErr_CheckSignals
 
 _FIRST = 8 << 20  # bytes asked for before the size is known: the whole of a small object, little of a large one
 _CONNECTIONS = 8
@@ -56,8 +57,6 @@ _STALL_FLOOR = 1024  # bytes a second, below which a connection counts as stalle
 _RESTARTS = 3  # after as many replacements of the object during one download it is an error
 _PROGRESS = 64 << 10  # bytes after which a range may fail as often again
 _BLOCK = 512 << 10  # bytes; the most that is read at once
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -242,14 +241,23 @@ class _Download:
                 raise
             return None  # the GET says it better, with the store's own words
         sha256 = self.pinned or _digest_of(head)
-        if sha256 is None or head["ContentLength"] != found.st_size or sha256_of(self.partial.final) != sha256:
+        if sha256 is None or head["ContentLength"] != found.st_size or self._digest_of_final() != sha256:
             return None
         self.partial.discard()
-        self.size, self.etag, self.sha256 = found.st_size, head.get("ETag"), sha256
+        self.size, self.etag, self.sha256 = found.st_size, _strong_etag(head), sha256
         self.version_id = head.get("VersionId")
         self.on_disk = self.size
         self._report()
         return self._result(verified=True)
+
+    def _digest_of_final(self):
+        digest = hashlib.sha256()
+        with open(self.partial.final, "rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                PyErr_CheckSignals()  # nothing in this loop would notice a Ctrl-C
+                self._watch(time.monotonic())
+        return digest.hexdigest()
 
     def run(self):
         """Download, verify, install."""
@@ -264,7 +272,7 @@ class _Download:
             else:
                 return self._result(verified=self.sha256 is not None)
         raise ObjectChangedError(
-            f"{self.bucket}/{self.key} was replaced {_RESTARTS + 1} times while it was downloaded: try again later"
+            f"{self.bucket}/{self.key} was replaced again and again while it was downloaded: try again later"
         )
 
     def _result(self, verified):
@@ -302,29 +310,24 @@ class _Download:
         self._report()
 
     def _save(self):
-        """Write the journal, after the data that it names."""
+        """Write the journal, after the data that it names. Go on without where only the journal cannot be written."""
         with self.lock:
             on_disk = self.on_disk
             left = sorted(self.missing + [(span.pos, span.stop) for span in self.active])
         if on_disk == self.saved or not self._resumable():
             return
         self.partial.create()  # an installation that failed has let go of it
-        self.partial.write_journal({
-            "identity": self._identity(),
-            "size": self.size,
-            "etag": self.etag,
-            "sha256": self.sha256,
-            "finished": _gaps(left, self.size),
-        })
-        self.saved = on_disk
-
-    def _save_if_possible(self):
-        """Write the journal; go on without on a full disk, where all space of the object may have been reserved."""
-        try:
-            self._save()
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
+        self.partial.sync()
+        # A full disk, on which the object's own space is reserved; on Windows, a scanner that has the file open.
+        with contextlib.suppress(OSError):
+            self.partial.write_journal({
+                "identity": self._identity(),
+                "size": self.size,
+                "etag": self.etag,
+                "sha256": self.sha256,
+                "finished": _gaps(left, self.size),
+            })
+            self.saved = on_disk
 
     def _resumable(self):
         """Return True if bytes of two requests can be told to be of the same object."""
@@ -377,6 +380,8 @@ class _Download:
             raise
         except BaseException as error:
             self._stop()
+            if self.partial.installed:
+                raise
             with contextlib.suppress(CDNError, OSError):  # the first failure is the one to tell
                 if isinstance(error, IntegrityError):
                     self._discard()
@@ -397,7 +402,7 @@ class _Download:
             self._watch(now)
             self._grow(now)
             if now - saved_at >= _JOURNAL_INTERVAL and not self._over():
-                self._save_if_possible()
+                self._save()
                 saved_at = time.monotonic()
         self._report()
         if self.error is not None:
@@ -658,9 +663,10 @@ class _Download:
             self._compare(answer, total)
             if last is None:
                 self._take_the_rest(span)
-            elif not first <= span.pos <= last:
+            elif not first <= span.pos <= last < total:
                 raise StoreProtocolError(
-                    f"the store was asked for byte {span.pos} of {self.bucket}/{self.key} and sent {first}-{last}"
+                    f"the store was asked for byte {span.pos} of {self.bucket}/{self.key} and sent {first}-{last} "
+                    f"of {total}"
                 )
             # An object of one part is hashed when it is here: a thread would cost more than it wins.
             if self.sha256 is not None and self.hasher is None and self.size > self.first:
@@ -733,13 +739,14 @@ class _Download:
         if len(self.active) > 1:
             raise StoreProtocolError(f"the store ignored the range of {self.bucket}/{self.key}")
         span.pos = self.on_disk = min([span.pos] + [start for start, _ in self.missing])
+        self.resumed_from = min(self.resumed_from, self.on_disk)
         span.stop = self.size
         self.missing = []
 
     def _write(self, span, skip, file):
         """Write the body at its place until the span, or the body, is at its end."""
         file.seek(span.pos)
-        while span.left:
+        while span.left and not self._ending():
             # read1 gives what is there: a slow connection is seen to move, and a broken one loses nothing.
             block = span.attempt.raw.read1(min(_BLOCK, skip or span.left))
             if self._ending() or span.cut_off is not None or not block:
@@ -754,7 +761,18 @@ class _Download:
                 span.pos += written
                 self.on_disk += written
                 self.transferred += len(block)
-            self.pace.keep(len(block), span, self._wait)
+            self._keep_pace(span, len(block))
+
+    def _keep_pace(self, span, amount):
+        def wait(seconds):
+            span.delivering = False  # nor is it stalled
+            return self._wait(seconds)
+
+        self.pace.keep(amount, span, wait)
+        if not span.delivering:
+            with self.lock:
+                span.watch(time.monotonic())
+                span.delivering = True
 
     def _to_disk(self, file, block):
         view = memoryview(block)

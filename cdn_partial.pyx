@@ -12,16 +12,35 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 
 from filelock import FileLock, Timeout
 
 from cdn_errors import DeadlineExceededError, UnsafePathError
 
+# posix_fallocate writes every block where the file system cannot reserve (glibc); this call says so instead.
+cdef extern from *:
+    """
+    #include <errno.h>
+    #if defined(__linux__)
+    #include <fcntl.h>
+    static int cdn_allocate(int descriptor, long long size) {
+        return fallocate(descriptor, 0, 0, (off_t)size) == 0 ? 0 : errno;
+    }
+    #else
+    static int cdn_allocate(int descriptor, long long size) {
+        (void)descriptor;
+        (void)size;
+        return ENOSYS;
+    }
+    #endif
+    """
+    int cdn_allocate(int descriptor, long long size) nogil
+
 _JOURNAL_VERSION = 1
 _JOURNAL_LIMIT = 1 << 20  # bytes; a journal has a few hundred
 _RESERVED = 1 << 20  # bytes from which on the space is reserved: a smaller file is there before others take it
 _SPARE = 4096  # bytes; one block of most file systems, and room for any journal
-_HASH_BLOCK = 1 << 20  # bytes
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -50,6 +69,8 @@ class Partial:
         self.journal_path = f"{stem}.journal"
         self.new_journal_path = f"{stem}.journal.new"
         self.lock_path = f"{stem}.lock"
+        self.installed = False
+        self._lost = None  # why bytes that were written may not be on disk
         self._held = None  # a descriptor of the file that this download writes; while it is open, no other is that file
 
     @contextlib.contextmanager
@@ -108,7 +129,7 @@ class Partial:
         """
         with self.open() as file:
             there = os.fstat(file.fileno())
-            held = getattr(there, "st_blocks", 0) * 512
+            held = there.st_blocks * 512 if hasattr(there, "st_blocks") else there.st_size
             missing = size - min(held, size) - shutil.disk_usage(self.folder).free
             if missing > 0:
                 raise OSError(errno.ENOSPC, f"the disk is {missing} bytes too small for {size} bytes", self.final)
@@ -119,6 +140,22 @@ class Partial:
                 file.truncate(size)
             except OSError as error:
                 raise OSError(error.errno, f"no room for {size} bytes: {error.strerror}", self.final) from None
+
+    def sync(self):
+        """Put what was written to the partial on disk.
+
+        Raises:
+            OSError: It may not be there. Asked again, the system would say that it is, having forgotten what it lost;
+                so that this is then the answer to every call.
+        """
+        if self._lost is not None:
+            raise self._lost
+        with self.open() as file:
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                self._lost = error
+                raise
 
     def read_journal(self):
         """Return what ``write_journal`` was last given, None if there is none or it is damaged."""
@@ -132,10 +169,8 @@ class Partial:
         return state if state.pop("journal") == _JOURNAL_VERSION else None
 
     def write_journal(self, state):
-        """Put ``state`` on disk atomically, after the data that it vouches for."""
+        """Put ``state`` on disk atomically. ``sync`` comes before it: what it vouches for has to be there."""
         body = json.dumps({"journal": _JOURNAL_VERSION, **state}).encode()
-        with self.open() as file:
-            os.fsync(file.fileno())
         with os.fdopen(_open_own(self.new_journal_path, os.O_WRONLY | os.O_CREAT), "wb") as file:
             file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
             file.truncate()
@@ -152,10 +187,10 @@ class Partial:
 
     def install(self):
         """Give the partial the final name, durably, and forget the journal."""
-        with self.open() as file:
-            os.fsync(file.fileno())
+        self.sync()
         self._let_go()  # Windows renames no open file
         os.replace(self.path, self.final)
+        self.installed = True
         self._sync_folder()
         for path in (self.journal_path, self.new_journal_path):
             _unlink_own(path)
@@ -184,33 +219,28 @@ class Partial:
             os.close(descriptor)
 
 
-def sha256_of(path):
-    """Return the SHA-256 of a file in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def _allocate(int descriptor, long long size):
+    """Reserve the space of a file, where there is a call for it. Elsewhere it is taken as the bytes come."""
+    cdef int failure
+    with nogil:
+        failure = cdn_allocate(descriptor, size)
+    if failure == errno.EINTR:
+        return _allocate(descriptor, size)
+    if failure and failure not in _NO_SUCH_CALL:
+        raise OSError(failure, os.strerror(failure))
 
 
-def _allocate(descriptor, size):
-    if not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        if error.errno not in _NO_SUCH_CALL:
-            raise
-        # The space is then taken as the bytes come.
-
-
-def _trusted(found):
+def _trusted(path, found):
     """Return True if the ``os.stat_result`` is one of a regular file of this user with one link."""
-    return (
-        stat.S_ISREG(found.st_mode)
-        and found.st_nlink == 1
-        and (not hasattr(os, "geteuid") or found.st_uid == os.geteuid())
-    )
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        return False
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid() or found.st_uid == _owner_of_new(path)
+
+
+def _owner_of_new(path):
+    """Return whose a new file beside ``path`` is: not this user's, where the file system maps all users to one."""
+    with tempfile.TemporaryFile(dir=os.path.dirname(path)) as file:
+        return os.fstat(file.fileno()).st_uid
 
 
 def _refuse(path):
@@ -226,7 +256,7 @@ def _stat_own(path):
         found = os.lstat(path)
     except FileNotFoundError:  # the lock's holder has just removed it
         return None
-    if not _trusted(found):
+    if not _trusted(path, found):
         _refuse(path)
     return found
 
@@ -236,7 +266,7 @@ def _open_own(path, flags):
     _stat_own(path)
     # 0o666 less the umask: the permissions that a plain open() gives.
     descriptor = os.open(path, flags | _NOFOLLOW | _BINARY, 0o666)
-    if not _trusted(os.fstat(descriptor)):
+    if not _trusted(path, os.fstat(descriptor)):
         os.close(descriptor)
         _refuse(path)
     return descriptor

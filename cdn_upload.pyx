@@ -41,6 +41,7 @@ from cdn_request import Attempt, Pace
 from cdn_result import TransferResult
 
 from constants cimport logerror
+from cpython.exc cimport PyErr_CheckSignals
 
 # Four connections fill two cores; more of them cost a tenth more CPU. A buffer for each keeps a file's upload far
 # below 64 MiB of memory, also where the file is so large that its parts have to be larger.
@@ -248,6 +249,7 @@ def _spool(stream, file):
     block = memoryview(bytearray(_BLOCK))
     while count := _fill(stream, block):
         file.write(block[:count])
+        PyErr_CheckSignals()
     file.seek(0)
     return file
 
@@ -347,6 +349,7 @@ class _Upload:
         digest = hashlib.sha256()
         for block in self.source.blocks():
             digest.update(block)
+            PyErr_CheckSignals()  # nothing in this loop would notice a Ctrl-C
             self._check_deadline()
         self.moved_at = time.monotonic()
         return digest.hexdigest()

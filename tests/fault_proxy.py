@@ -90,21 +90,23 @@ class Proxy:
         rate: Bytes a second that each connection lets through; None for no limit.
         latency: Seconds before each answer, and before a connection is taken.
         link: Bytes a second that all connections together let through; None for no limit.
+        tls: An ``ssl.SSLContext`` to serve https with.
     """
 
-    def __init__(self, url, rate=None, latency=0.0, link=None):
+    def __init__(self, url, rate=None, latency=0.0, link=None, tls=None):
         self.upstream = urlsplit(url)
         self.rate = rate
         self.latency = latency
         self.link = link
         self.link_free_at = 0.0
+        self.tls = tls
         self.requests = []
         self.connections = 0
         self.lock = threading.Lock()
         self.open = set()
         self.faults = []
         self._listen(0)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     def inject(self, *faults):
         with self.lock:
@@ -158,6 +160,8 @@ class Proxy:
             self.open.add(connection)
             self.connections += 1
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is not None:
+            connection = self.tls.wrap_socket(connection, server_side=True)
         upstream = http.client.HTTPConnection(self.upstream.hostname, self.upstream.port)
         reader = connection.makefile("rb")
         try:
@@ -355,6 +359,15 @@ def wrong_content_range(shift, **options):
     def change(headers):
         first, last, total = map(int, re.findall(r"\d+", headers["content-range"]))
         headers["content-range"] = f"bytes {first + shift}-{last + shift}/{total}"
+
+    return _headers(change, **options)
+
+
+def short_total(**options):
+    """The object is said to be shorter than the part of it that comes."""
+
+    def change(headers):
+        headers["content-range"] = f"{headers['content-range'].partition('/')[0]}/100"
 
     return _headers(change, **options)
 

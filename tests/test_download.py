@@ -1,5 +1,6 @@
 """What a download leaves on disk and says, against the real store: sizes, progress, names, resuming, Ctrl-C, memory."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -18,13 +19,14 @@ from botocore.exceptions import ClientError
 from fault_proxy import Proxy
 from local_store import READER
 
-from cdn_errors import IntegrityError
+from cdn_errors import DeadlineExceededError, IntegrityError
 from cdn_manager import CDNCredentials, CDNManager
 
 FIRST = 8 << 20  # what the first request asks for
 PART = 1 << 20
 PARTS = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4)
 CHILD = Path(__file__).parent / "download_child.py"
+ORIGIN = Path(__file__).parent.parent / "bench" / "origin.py"
 
 
 def payload_of(size, seed=0):
@@ -50,6 +52,15 @@ def left_behind(folder):
 def start_child(url, bucket, key, folder, *options):
     command = [sys.executable, "-P", CHILD, url, *READER, bucket, key, *options]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+
+
+@contextlib.contextmanager
+def origin_of(path):
+    """A store of one file, however large it is."""
+    command = [sys.executable, ORIGIN, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +194,27 @@ def test_a_damaged_final_file_is_replaced(admin, bucket, manager, folder):
     assert (folder / bucket / "object").read_bytes() == payload_of(PART)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="timers of POSIX")
+@pytest.mark.parametrize("end", [DeadlineExceededError, KeyboardInterrupt])
+def test_looking_at_the_file_that_is_there_can_be_ended(end, folder):
+    with open("target", "wb") as file:
+        file.truncate(4 << 30)
+    deadline = 0.3 if end is DeadlineExceededError else None
+    with (
+        origin_of("target") as url,
+        Proxy(url) as proxy,
+        CDNManager(CDNCredentials(proxy.url, *READER), deadline=deadline) as manager,
+    ):
+        began = time.process_time()
+        if end is KeyboardInterrupt:
+            signal.signal(signal.SIGPROF, signal.default_int_handler)
+            signal.setitimer(signal.ITIMER_PROF, 0.2)  # of the processor's time, which takes it into the hashing
+        with pytest.raises(end):
+            manager.fetch("bucket", "key", path="target", sha256="0" * 64)
+        assert time.process_time() - began < 1.0  # all of it takes more
+        assert [request.method for request in proxy.requests] == ["HEAD"]
+
+
 def test_a_missing_object_leaves_nothing(bucket, manager, folder):
     with pytest.raises(ClientError) as caught:
         manager.fetch(bucket, "missing")
@@ -259,8 +291,8 @@ def test_what_is_left_of_another_version_is_counted_back(link, slow_manager, adm
 
 
 def test_nothing_is_resumed_for_another_object(link, slow_manager, admin, bucket, folder):
-    put(admin, bucket, "one", payload_of(2 * FIRST, 1))
-    put(admin, bucket, "two", payload_of(2 * FIRST, 2))
+    for key in ("one", "two"):  # of the same content, and so of the same ETag
+        put(admin, bucket, key, payload_of(2 * FIRST))
     link.link = 64 << 20
 
     def interrupt(_):
@@ -269,11 +301,38 @@ def test_nothing_is_resumed_for_another_object(link, slow_manager, admin, bucket
     with pytest.raises(KeyboardInterrupt):
         slow_manager.fetch(bucket, "one", path="target", progress=interrupt)
     assert slow_manager.fetch(bucket, "two", path="target").resumed_from == 0
-    assert Path("target").read_bytes() == payload_of(2 * FIRST, 2)
+    assert Path("target").read_bytes() == payload_of(2 * FIRST)
 
 
-def run_killed(proxy, bucket, folder, size, kills, rng, seconds):
-    """Kill a download at random moments until it ends by itself. Check the final name after each."""
+@pytest.mark.skipif(os.name == "nt", reason="directories that cannot be synced")
+def test_nothing_has_its_name_before_it_is_on_disk(link, slow_manager, admin, bucket, folder, monkeypatch):
+    put(admin, bucket, "object", payload_of(3 * FIRST))
+    link.link = 64 << 20
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        fsync(descriptor)
+        events.append(("synced", os.fstat(descriptor).st_ino))
+
+    def note_replace(source, target):
+        events.append(("named", os.stat(source).st_ino))
+        replace(source, target)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    with pytest.raises(KeyboardInterrupt):
+        slow_manager.fetch(bucket, "object", progress=interrupt)
+    journal, part = (next((folder / bucket).glob(f"*.{kind}")).stat().st_ino for kind in ("journal", "part"))
+    assert events[-3:] == [("synced", part), ("synced", journal), ("named", journal)]
+    slow_manager.fetch(bucket, "object")
+    assert events[-3:] == [("synced", part), ("named", part), ("synced", (folder / bucket).stat().st_ino)]
+
+
+def run_killed(proxy, bucket, folder, payload, kills, wait):
+    """Kill a download when ``wait`` says so, until it ends by itself. Check the final name after each."""
     final = folder / bucket / "object"
     killed = 0
     for _ in range(kills):
@@ -281,14 +340,13 @@ def run_killed(proxy, bucket, folder, size, kills, rng, seconds):
         child = start_child(proxy.url, bucket, "object", folder)
         while proxy.bytes_sent == sent and child.poll() is None:  # it takes a while to import
             time.sleep(0.01)
-        try:
-            child.wait(rng.uniform(0.0, seconds))
-        except subprocess.TimeoutExpired:
+        wait(child)
+        if child.poll() is None:
             child.kill()
             killed += 1
         child.communicate()
         if final.exists():
-            assert final.stat().st_size == size
+            assert final.read_bytes() == payload
             break
     child = start_child(proxy.url, bucket, "object", folder)
     out, _ = child.communicate(timeout=120)
@@ -298,14 +356,23 @@ def run_killed(proxy, bucket, folder, size, kills, rng, seconds):
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_download_survives_sigkill(link, admin, bucket, folder):
-    size = 16 << 20
-    payload = payload_of(size)
+    payload = payload_of(16 << 20)
     put(admin, bucket, "object", payload)
-    killed = run_killed(link, bucket, folder, size, 3, random.Random(1), 1.8)
-    assert killed
+
+    def journals():
+        return {path.stat().st_ino for path in (folder / bucket).glob(".cdn-*.journal")}
+
+    def wait_for_a_new_journal(child):
+        before = journals()
+        while journals() <= before and child.poll() is None:
+            time.sleep(0.01)
+
+    killed = run_killed(link, bucket, folder, payload, 3, wait_for_a_new_journal)
+    assert killed == 3
     assert (folder / bucket / "object").read_bytes() == payload
     assert left_behind(folder) == []
-    assert link.bytes_sent < size + killed * 1.5 * link.link
+    # A second of the link goes by before each kill, and less than half of one is lost.
+    assert link.bytes_sent < len(payload) + killed * link.link / 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -348,6 +415,18 @@ def test_memory_does_not_grow_with_the_object(store, admin, bucket, folder):
     child = start_child(store.url, bucket, "object", folder, "--memory")
     out, _ = child.communicate()
     assert 0 < int(out.split()[-1]) < 64 << 20
+
+
+def test_a_bound_bandwidth_is_no_stall(folder):
+    Path("source").write_bytes(payload_of(3 << 19))
+    bound = TransferConfig(max_bandwidth=1 << 19)
+    with (
+        origin_of("source") as url,
+        Proxy(url) as proxy,
+        CDNManager(CDNCredentials(proxy.url, *READER), Config(read_timeout=0.4), bound) as manager,
+    ):
+        manager.fetch("bucket", "object")
+        assert len(proxy.gets) == 1
 
 
 def test_bandwidth_is_bound(store, admin, bucket, folder):

@@ -1,6 +1,8 @@
 """What lies beside an unfinished file: journal, lock and partial, and what another user may have planted there."""
 
+import errno
 import os
+import sys
 import threading
 
 import pytest
@@ -53,6 +55,7 @@ def use(partial):
         partial.read_journal()
         partial.create()
         partial.reserve(9)
+        partial.sync()
         partial.write_journal(STATE)
         partial.install()
 
@@ -96,7 +99,7 @@ def test_a_journal_that_was_cut_short_is_nothing(partial, length):
     assert partial.read_journal() is None
 
 
-def test_a_journal_of_another_version_is_nothing(partial, monkeypatch):
+def test_a_journal_of_another_version_is_nothing(partial):
     partial.write_journal({**STATE, "journal": 2})
     assert partial.read_journal() is None
 
@@ -125,6 +128,38 @@ def test_waiters_get_the_lock_one_after_the_other(partial):
     assert len(most) == 80
     assert max(most) == 1
     assert not os.path.exists(partial.lock_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="owners of POSIX")
+def test_a_file_system_without_owners_can_be_downloaded_to(partial, monkeypatch):
+    """As vfat with the mount option ``uid``, or NFS for root: whatever is made there belongs to somebody else."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    use(partial)
+    assert os.path.exists(partial.final)
+
+
+def test_what_was_lost_on_the_way_to_the_disk_is_not_forgotten(partial, monkeypatch):
+    """The system tells it once."""
+    fsync = os.fsync
+
+    def fail_once(_):
+        monkeypatch.setattr(os, "fsync", fsync)
+        raise OSError(errno.EIO, "lost")
+
+    partial.reserve(9)
+    monkeypatch.setattr(os, "fsync", fail_once)
+    for _ in range(2):
+        with pytest.raises(OSError, match="lost"):
+            partial.sync()
+    with pytest.raises(OSError, match="lost"):
+        partial.install()
+    assert not os.path.exists(partial.final)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the other systems have no call for it")
+def test_the_space_is_reserved(partial):
+    partial.reserve(1 << 20)
+    assert os.stat(partial.path).st_blocks * 512 >= partial.size() == 1 << 20
 
 
 def test_names_are_shorter_than_any_file_system_demands(tmp_path):

@@ -1,25 +1,26 @@
 """The download's promises at full count, with a table of figures at the end: ``make soak`` runs these."""
 
+import contextlib
 import hashlib
+import os
 import random
+import signal
 import subprocess
-import sys
-from pathlib import Path
+import threading
 
 import fault_proxy as faults
 import pytest
 from boto3.s3.transfer import TransferConfig
 from fault_proxy import Proxy
-from local_store import READER
-from test_download import payload_of, put, run_killed, start_child
+from local_store import READER, WRITER
+from scripted_server import ScriptedServer
+from test_download import origin_of, payload_of, put, run_killed, start_child
 from test_faults import IMPATIENT, ONCE, PART, PARTS, SIZE, flip, interrupt, is_whole, overwrite_during_download
 
 from cdn_errors import IntegrityError
 from cdn_manager import CDNCredentials, CDNManager
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
-
-ORIGIN = Path(__file__).parent.parent / "bench" / "origin.py"
 
 @pytest.fixture
 def link(store):
@@ -34,11 +35,16 @@ def manager(link, folder):
 
 
 def test_thirty_kills(store, admin, bucket, folder, record_property):
-    size, speed = 256 << 20, 8 << 20
-    payload = payload_of(1 << 20) * 256
+    size, speed, rng = 256 << 20, 8 << 20, random.Random(30)
+    payload = payload_of(size)
     digest = put(admin, bucket, "object", payload)
+
+    def wait(child):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(rng.uniform(0.0, 1.6))
+
     with Proxy(store.url, link=speed) as proxy:
-        kills = run_killed(proxy, bucket, folder, size, 30, random.Random(30), 1.6)
+        kills = run_killed(proxy, bucket, folder, payload, 30, wait)
         sent, bound = proxy.bytes_sent, size + kills * 1.5 * speed
     found = hashlib.sha256((folder / bucket / "object").read_bytes()).hexdigest()
     record_property("killed: SIGKILLs, SHA-256 right", f"{kills}, {found == digest}")
@@ -46,6 +52,37 @@ def test_thirty_kills(store, admin, bucket, folder, record_property):
     assert kills == 30
     assert found == digest
     assert sent < bound
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_thousand_interrupts(direction, folder, record_property):
+    """At whatever moment Ctrl-C comes, the call ends, and no thread stays."""
+    size, rng = 40 << 20, random.Random(direction)
+    with open("source", "wb") as file:
+        file.write(payload_of(size))
+    payload = bytes(size)
+    interrupted = 0
+    with (
+        origin_of("source") as origin,
+        ScriptedServer(keep_bodies=False) as sink,
+        CDNManager(CDNCredentials(origin, *READER)) as reader,
+        CDNManager(CDNCredentials(sink.url, "", "", *WRITER)) as writer,
+    ):
+        for number in range(1000):
+            press = threading.Timer(rng.uniform(0.0, 0.06), os.kill, (os.getpid(), signal.SIGINT))
+            try:
+                press.start()
+                if direction == "up":
+                    writer.store("bucket", "key", payload)
+                else:
+                    reader.fetch("bucket", f"key-{number % 7}")
+                press.join()
+            except KeyboardInterrupt:
+                interrupted += 1
+            press.join()
+            assert [thread for thread in threading.enumerate() if thread.name.startswith("cdn-")] == []
+    assert interrupted > 900
+    record_property(f"interrupted: {direction}, of 1000", f"{interrupted}")
 
 
 def test_every_fault_ten_times(admin, bucket, link, manager, folder, record_property):
@@ -103,7 +140,8 @@ def test_two_hundred_flipped_bits(admin, bucket, link, manager, folder, record_p
 
 def test_eight_processes_five_times(store, admin, bucket, folder, record_property):
     size = 64 << 20
-    put(admin, bucket, "object", payload_of(1 << 20) * 64)
+    payload = payload_of(size)
+    put(admin, bucket, "object", payload)
     sent = []
     for _ in range(5):
         with Proxy(store.url) as proxy:
@@ -112,7 +150,7 @@ def test_eight_processes_five_times(store, admin, bucket, folder, record_propert
                 child.communicate()
             assert [child.returncode for child in children] == [0] * 8
             sent.append(proxy.bytes_sent)
-        assert (folder / bucket / "object").stat().st_size == size
+        assert (folder / bucket / "object").read_bytes() == payload
         (folder / bucket / "object").unlink()
     record_property("raced: 8 processes, times the size sent", f"{max(sent) / size:.2f}")
     assert max(sent) < 1.5 * size
@@ -122,15 +160,9 @@ def test_the_memory_of_four_gibibytes(folder, record_property):
     size = 4 << 30
     with open("source", "wb") as file:
         file.truncate(size)
-    origin = subprocess.Popen(
-        [sys.executable, ORIGIN, "source"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    url = origin.stdout.readline().strip()
-    out, _ = start_child(url, "bucket", "object", folder, "--memory").communicate()
+    with origin_of("source") as url:
+        out, _ = start_child(url, "bucket", "object", folder, "--memory").communicate()
     record_property("memory: MiB above the baseline for 4 GiB", f"{int(out.split()[-1]) / 2**20:.1f}")
-    origin.stdin.close()
-    origin.wait()
-    origin.stdout.close()
     assert (folder / "bucket" / "object").stat().st_size == size
     assert 0 < int(out.split()[-1]) < 64 << 20
 

@@ -437,6 +437,20 @@ def test_ctrl_c_while_a_thread_is_being_started_leaves_none(server, monkeypatch)
 
 
 @pytest.mark.portable
+@pytest.mark.skipif(sys.platform == "win32", reason="timers of POSIX")
+def test_ctrl_c_ends_the_reading_of_a_large_file(server, folder):
+    with open("payload", "wb") as file:
+        file.truncate(4 << 30)
+    signal.signal(signal.SIGPROF, signal.default_int_handler)
+    began = time.process_time()
+    signal.setitimer(signal.ITIMER_PROF, 0.2)
+    with publisher_at(server.url) as publisher, pytest.raises(KeyboardInterrupt):
+        publisher.store("bucket", "key", "payload")
+    assert time.process_time() - began < 1.0  # all of it takes more
+    assert server.requests == []
+
+
+@pytest.mark.portable
 def test_ctrl_c_ends_the_abort_too_and_the_upload_is_named_in_the_log(server, interrupting, log_lines):
     server.fault("UploadPart", *[answering(403)] * 2)
     server.fault("AbortMultipartUpload", interrupting)
