@@ -36,6 +36,9 @@ _IMPOSED = {
 }
 _IMPOSED_S3 = {"addressing_style": "path", "use_accelerate_endpoint": False, "use_dualstack_endpoint": False}
 
+# One for all sessions: it keeps what it has read, and reading is most of what a client costs.
+_LOADER = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+
 # boto3.crt ignores a custom endpoint and talks to AWS (boto3#4839).
 _CLASSIC = TransferConfig(preferred_transfer_client="classic")
 
@@ -50,9 +53,7 @@ def create_session():
     silent["ca_bundle"] = (None, "AWS_CA_BUNDLE", None, None)
     private = botocore.session.Session(session_vars=silent)
     private.get_component("config_store").set_config_variable("s3", {})
-    private.register_component(
-        "data_loader", Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    )
+    private.register_component("data_loader", _LOADER)
     session = boto3.session.Session(botocore_session=private)
     session.events.register("creating-client-class.s3", _hang_in_engines)
     return session

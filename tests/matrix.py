@@ -33,7 +33,7 @@ def prepare(venv, wheel, boto3):
     stamp = venv / ".test"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     pin = [f"boto3=={boto3}"] if boto3 else ["--upgrade", "boto3"]
     subprocess.run([*pip, f"{wheel}[cli,test]", *pin], check=True)
     subprocess.run([*pip, "--no-deps", "--force-reinstall", wheel], check=True)

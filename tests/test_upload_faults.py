@@ -372,12 +372,17 @@ def test_no_part_begins_after_the_abort(server, monkeypatch):
         workers.extend(threads)
         raise KeyboardInterrupt
 
+    def refuse_when_both_are_there(exchange):
+        while server.operations.count("UploadPart") < 2:
+            server.ended.wait(0.001)
+        answering(403)(exchange)
+
     def wait_for_the_abort(exchange):
         aborted.wait()
         exchange.answer_as_usual()
 
     monkeypatch.setattr(cdn_threads, "join", interrupted_join)
-    server.fault("UploadPart", answering(403), wait_for_the_abort)
+    server.fault("UploadPart", refuse_when_both_are_there, wait_for_the_abort)
     two = TransferConfig(multipart_threshold=1, multipart_chunksize=1000, max_concurrency=2)
     with publisher_at(server.url, transfer_config=two) as publisher, pytest.raises(KeyboardInterrupt):
         publisher.store("bucket", "key", bytes(8000))
@@ -442,10 +447,11 @@ def test_ctrl_c_ends_the_reading_of_a_large_file(server, folder):
     with open("payload", "wb") as file:
         file.truncate(4 << 30)
     signal.signal(signal.SIGPROF, signal.default_int_handler)
-    began = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, 0.2)
-    with publisher_at(server.url) as publisher, pytest.raises(KeyboardInterrupt):
-        publisher.store("bucket", "key", "payload")
+    with publisher_at(server.url) as publisher:
+        began = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            publisher.store("bucket", "key", "payload")
     assert time.process_time() - began < 1.0  # all of it takes more
     assert server.requests == []
 
