@@ -13,7 +13,7 @@ help:
 	@echo "make build   compile the wheel into build/wheel"
 	@echo "make test    run the tests against the installed wheel (BOTO3=1.40.9 pins boto3)"
 	@echo "make demo    move a real file through a real store on this machine (FILE=path: your own)"
-	@echo "make soak    the fault tests at full count, with their figures, five minutes"
+	@echo "make soak    the fault tests at full count, with their figures, seven minutes"
 	@echo "make bench   measure against other clients"
 	@echo "make wheel   make the sdist and the wheel for release in dist, and check them"
 	@echo "make lint    ruff, cython-lint, and Cython's warnings as errors"

@@ -100,7 +100,9 @@ def test_both_twins_upload_bytes(manager, bucket):
 
 
 @pytest.mark.soak
-def test_a_gibibyte_of_bytes_comes_back(manager, bucket, folder):
+@pytest.mark.parametrize("store_in", ["", "moto_"], ids=["SeaweedFS", "moto"])
+def test_a_gibibyte_of_bytes_comes_back(request, folder, store_in):
+    manager, bucket = (request.getfixturevalue(f"{store_in}{name}") for name in ("manager", "bucket"))
     payload = payload_of(1 << 30)
     result = manager.store(bucket, "model.bin", payload)
     assert result.sha256 == sha256(payload)
@@ -534,20 +536,20 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @linux_only
 @pytest.mark.parametrize("size", [256 << 20, pytest.param(1 << 30, marks=pytest.mark.soak)])
-def test_bytes_cost_no_second_copy(size):
+def test_bytes_cost_no_second_copy(size, record_property):
     with ScriptedServer(keep_bodies=False) as server:
         grown = peak_of_upload(server.url, "bucket", size)
-    print(f"bytes of {size >> 20} MiB: {grown / (1 << 20):.1f} MiB beside the payload")
+    record_property(f"memory: MiB beside {size >> 20} MiB of bytes", f"{grown / 2**20:.1f}")
     assert grown <= 64 << 20
 
 
 @linux_only
 @pytest.mark.parametrize("size", [256 << 20, pytest.param(4 << 30, marks=pytest.mark.soak)])
-def test_a_path_is_streamed(folder, size):
+def test_a_path_is_streamed(folder, size, record_property):
     path = folder / "payload"
     with path.open("wb") as file:
         file.truncate(size)
     with ScriptedServer(keep_bodies=False) as server:
         grown = peak_of_upload(server.url, "bucket", size, path)
-    print(f"path of {size >> 20} MiB: {grown / (1 << 20):.1f} MiB in all")
+    record_property(f"memory: MiB in all for a path of {size >> 20} MiB", f"{grown / 2**20:.1f}")
     assert grown <= 64 << 20
