@@ -106,7 +106,8 @@ class ScriptedServer:
                 threading.Thread(target=self._serve, args=(connection, len(self._connections)), daemon=True).start()
 
     def _serve(self, connection, number):
-        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.ExitStack() as closing:
+        # A ValueError is a head that is none: the rest of a body that was cut off.
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException), contextlib.ExitStack() as closing:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             exchange = closing.enter_context(Exchange(connection, self))
