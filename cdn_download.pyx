@@ -211,6 +211,7 @@ class _Download:
         self.changed = threading.Condition(self.lock)
         self.ranged = True
         self.if_match = True
+        self.failure = None  # the last one, for the deadline's message
         self.transferred = 0
         self.reported = 0
         self.resumed_from = 0
@@ -441,7 +442,8 @@ class _Download:
     def _watch(self, now):
         """Keep the deadline, and cut connections that deliver next to nothing."""
         if self.deadline is not None and now > self.deadline:
-            raise DeadlineExceededError(f"the deadline passed; {self._what_stays()}")
+            reason = "" if self.failure is None else f"the last failure: {explain(self.failure)}; "
+            raise DeadlineExceededError(f"the deadline passed; {reason}{self._what_stays()}")
         if not self.stall:
             return
         with self.lock:
@@ -601,6 +603,7 @@ class _Download:
                 span.failures = 0
             span.retried_at = span.pos
             span.failures += 1
+            self.failure = error
             if cdn_request.is_busy(error):
                 self.target = max(1, len(self.active) - 1)
                 self.rate_before = 0.0
