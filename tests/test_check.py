@@ -161,7 +161,9 @@ class DemandingProxy(socketserver.ThreadingTCPServer):
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
-            line, *fields = iter(lambda: self.rfile.readline().rstrip(), b"")
+            line, *fields = [*iter(lambda: self.rfile.readline().rstrip(), b"")] or [b""]
+            if not line:  # only whether somebody listens here
+                return
             if b"Proxy-Authorization: Basic dXNlcjpzMzpjcmV0" not in fields:  # the client's own spelling
                 self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return
