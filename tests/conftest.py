@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import signal
 import uuid
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def pytest_sessionstart(session):
     installed = Path(cdn_manager.__file__)
     if source_tree in installed.parents and ".venv" not in installed.parts:
         raise pytest.UsageError(f"these tests are for the installed wheel, and {installed} is the source tree's")
+    # Some tests press Ctrl-C, which is ignored in what a shell runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -4,7 +4,6 @@ import errno
 import os
 import resource
 import shutil
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -21,7 +20,6 @@ def main(url, access_key, secret, bucket, key, *options):
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     told = []
 
     def progress(_):
