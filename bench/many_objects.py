@@ -1,7 +1,7 @@
-"""Measures `cdn-manager` on many small objects, beside s5cmd on the same store.
+"""Compares `cdn-manager` and s5cmd on many small objects in the same store.
 
 Both move 2,000 objects of 64 KiB between a real store on this machine and its disk, with 16 workers. The runs
-alternate, and the best of each counts: what else the machine does only makes a run slower.
+alternate, and the best run of each counts, because other load on the machine can only make a run slower.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def find(program):
 
 
 def run(command, pair, folder):
-    """Run a command as the identity of a key pair; return its wall time in seconds."""
+    """Run a command with a key pair. Return its wall time in seconds."""
     environment = {
         **os.environ, "AWS_ACCESS_KEY_ID": pair[0], "AWS_SECRET_ACCESS_KEY": pair[1], "AWS_REGION": "us-east-1"
     }  # fmt: skip
@@ -42,7 +42,7 @@ def run(command, pair, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=64 << 10, help="bytes of each")
+    parser.add_argument("--size", type=int, default=64 << 10, help="bytes per object")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     ours, theirs = find("cdn-manager"), find("s5cmd")

@@ -1,6 +1,6 @@
-"""A store on loopback that costs next to nothing: HEAD and ranged GETs of one object by sendfile, nobody refused.
+"""A store on loopback that uses almost no CPU: HEAD and ranged GET of one object with sendfile, no authentication.
 
-``python origin.py FILE`` serves the file under every bucket and key, prints its URL and ends with its standard input.
+``python origin.py FILE`` serves the file under every bucket and key, prints its URL and exits when stdin ends.
 """
 
 import os

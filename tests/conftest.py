@@ -1,5 +1,6 @@
-"""What the tests share: a real store for the whole run, an in-process one, and managers of both."""
+"""Fixtures for all tests: a real store for the whole run, an in-process one, and managers for both."""
 
+import importlib.util
 import logging
 import platform
 import signal
@@ -11,16 +12,16 @@ import pytest
 from local_store import READER, WRITER, LocalStore, model_file
 from moto.server import ThreadedMotoServer
 
-import cdn_manager
-from cdn_manager import CDNCredentials, CDNManager
-
 
 def pytest_sessionstart(session):
     source_tree = Path(__file__).parent.parent
-    installed = Path(cdn_manager.__file__)
-    if source_tree in installed.parents and ".venv" not in installed.parts:
-        raise pytest.UsageError(f"these tests are for the installed wheel, and {installed} is the source tree's")
-    # Some tests press Ctrl-C, which is ignored in what a shell runs in the background.
+    for name in ("cdn_manager", "cdn_engine"):
+        found = importlib.util.find_spec(name)
+        if found is None:
+            raise pytest.UsageError(f"the tests need the installed wheel, but there is no {name}")
+        if source_tree in Path(found.origin).parents and ".venv" not in Path(found.origin).parts:
+            raise pytest.UsageError(f"the tests need the installed wheel, not {found.origin}: python -P -m pytest")
+    # Some tests press Ctrl-C, which a shell makes its background jobs ignore.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -32,16 +33,23 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"{ran} tests ran on Python {platform.python_version()} with boto3 {boto3.__version__}")
 
 
+def _manager(url):
+    """Return a manager with both key pairs."""
+    from cdn_manager import CDNCredentials, CDNManager  # not before the check of where it comes from
+
+    return CDNManager(CDNCredentials(url, *READER, *WRITER))
+
+
 @pytest.fixture(scope="session")
 def store():
-    """SeaweedFS: one identity reads, one writes."""
+    """SeaweedFS, with one identity that can read and one that can write."""
     with LocalStore() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def admin(store):
-    """A plain boto3 client that may do everything."""
+    """A plain boto3 client of the real store that is allowed everything."""
     client = store.admin()
     yield client
     client.close()
@@ -49,11 +57,11 @@ def admin(store):
 
 @pytest.fixture
 def bucket(admin):
-    """A new bucket of the real store."""
+    """A new bucket in the real store."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     admin.create_bucket(Bucket=name)
     yield name
-    # Each bucket holds volumes of the store, which has a limited number of them.
+    # Each bucket occupies volumes, of which the store has a limited number.
     for listing in admin.get_paginator("list_objects_v2").paginate(Bucket=name):
         for found in listing.get("Contents", ()):
             admin.delete_object(Bucket=name, Key=found["Key"])
@@ -62,14 +70,14 @@ def bucket(admin):
 
 @pytest.fixture
 def manager(store, folder):
-    """A manager of the real store with both key pairs."""
-    with CDNManager(CDNCredentials(store.url, *READER, *WRITER)) as made:
+    """A manager for the real store, with both key pairs."""
+    with _manager(store.url) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def moto_url():
-    """An S3 service in this process. It refuses nobody."""
+    """moto, an S3 server in this process. It checks no credentials."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -79,22 +87,23 @@ def moto_url():
 
 @pytest.fixture
 def moto_bucket(moto_url):
+    """A new bucket in the in-process server."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
-    with CDNManager(CDNCredentials(moto_url, *READER, *WRITER)) as anyone:
+    with _manager(moto_url) as anyone:
         anyone.upload_client.create_bucket(Bucket=name)
     return name
 
 
 @pytest.fixture
 def moto_manager(moto_url, folder):
-    """A manager of the in-process service with both key pairs."""
-    with CDNManager(CDNCredentials(moto_url, *READER, *WRITER)) as made:
+    """A manager for the in-process server, with both key pairs."""
+    with _manager(moto_url) as made:
         yield made
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty working directory."""
+    """An empty directory, made the working directory."""
     path = tmp_path / "work"
     path.mkdir()
     monkeypatch.chdir(path)
@@ -103,12 +112,12 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def log_lines(caplog):
-    """A function that returns the lines our logger has written so far."""
+    """A function that returns the lines that our logger has written so far."""
     caplog.set_level(logging.DEBUG, logger="cdn_manager")
     return lambda: [record.getMessage() for record in caplog.records if record.name == "cdn_manager"]
 
 
 @pytest.fixture(scope="session")
 def real_model():
-    """The 90 MB model file that a package of the registry carries."""
+    """A real 90 MB model file, from a package on the registry."""
     return model_file()

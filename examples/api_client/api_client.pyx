@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The CDN as one application uses it: big files, and resources that are useless without their small local half."""
+"""An application's access to its CDN: big files, and resources that are useless without a small part kept locally."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ cdef Py_ssize_t DIGEST_BYTES = 32
 
 
 cdef class ApiClient:
-    """Publishes files to the CDN and fetches them, through the C methods of ``CDNManager``.
+    """Publishes files to the CDN and downloads them, through the C methods of ``CDNManager``.
 
     Args:
-        config: The YAML file with the arguments of ``CDNCredentials``.
+        config: Path of a YAML file with the arguments of ``CDNCredentials``.
 
-    Thread-safety: as ``CDNManager``.
+    Thread-safety: the same as ``CDNManager``.
     """
 
     cdef CDNManager manager
@@ -29,7 +29,7 @@ cdef class ApiClient:
             self.manager = CDNManager(CDNCredentials(**yaml.safe_load(file)))
 
     cpdef bint upload_to_cdn(self, str bucket, str filename, bytes data) except -1:
-        """Upload bytes to bucket/filename. Return False if the CDN does not have them; the error log says why."""
+        """Upload bytes to bucket/filename. Return True on success; if False, the error log says why."""
         if not self.manager.upload(bucket, filename, data):
             logerror(f"api_client: {bucket}/{filename} is not published")
             return False
@@ -37,18 +37,18 @@ cdef class ApiClient:
         return True
 
     cpdef bint download_from_cdn(self, str folder, str filename) except -1:
-        """Download to folder/filename. Return False if the whole file is not there; the error log says why."""
+        """Download to folder/filename. Return True if the file is complete; if False, the error log says why."""
         if not self.manager.download(folder, filename):
-            logerror(f"api_client: {folder}/{filename} is not here")
+            logerror(f"api_client: {folder}/{filename} is not downloaded")
             return False
-        log(f"api_client: {folder}/{filename} is here")
+        log(f"api_client: {folder}/{filename} is downloaded")
         return True
 
     cpdef bytes load_big_file_cdn(self, str folder, str filename):
-        """Return the content of folder/filename. The file stays: where it is current, the next call moves no bytes.
+        """Download folder/filename and return its content. The file is kept: if it is current, nothing is transferred.
 
         Raises:
-            FileNotFoundError: It could not be downloaded; the error log says why.
+            FileNotFoundError: The download failed; the error log says why.
         """
         if not self.download_from_cdn(folder, filename):
             raise FileNotFoundError(f"{folder}/{filename} could not be downloaded from the CDN")
@@ -56,10 +56,10 @@ cdef class ApiClient:
             return file.read()
 
     cpdef bint upload_big_small_resource(self, str name, bytes data, str folder) except -1:
-        """Publish all but the head of a resource, and keep the head in this machine's folder.
+        """Publish a resource without its head, and store the head in a local folder.
 
-        The head is small and stays private; without it the rest is of no use to whoever gets it from the CDN.
-        Return False if the CDN does not have the rest; the head that was here is then still the old one.
+        The head is small and stays private; without it, the rest is useless to anyone who gets it from the CDN.
+        Return True on success. If False, the rest was not published, and the local head is unchanged.
         """
         if not self.upload_to_cdn(folder, f"{name}.big", data[HEAD_BYTES:]):
             return False
@@ -71,11 +71,11 @@ cdef class ApiClient:
         return True
 
     cpdef bytes load_big_small_resource(self, str name, str folder):
-        """Return a resource from its head in this machine's folder and its rest on the CDN.
+        """Return a resource, joined from its local head and the rest on the CDN.
 
         Raises:
-            FileNotFoundError: The head is not here, or the rest could not be downloaded.
-            ValueError: The two are not halves of one resource.
+            FileNotFoundError: The local head is missing, or the rest could not be downloaded.
+            ValueError: The head and the rest belong to different resources.
         """
         with open(os.path.join(folder, f"{name}.small"), "rb") as file:
             digest = file.read(DIGEST_BYTES)

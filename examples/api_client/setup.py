@@ -1,4 +1,4 @@
-"""One compiled module. Cython finds the .pxd files of cdn_manager and constants where their wheel is installed."""
+"""Builds one compiled module. Cython finds the .pxd files of cdn_manager and constants in site-packages."""
 
 from Cython.Build import cythonize
 from setuptools import setup

@@ -1,0 +1,65 @@
+# PYTHON_ARGCOMPLETE_OK
+"""The command ``cdn-manager``. Its command line is public; this package is not.
+
+``--help`` and shell completion answer at once, because modules that are slow to import are only imported to run a
+command.
+"""
+
+import os
+import signal
+import sys
+from argparse import Namespace
+
+from cdn_cli.console import FAILED, USAGE, UsageError, complain, flush, status_of_signal
+from cdn_cli.parser import build_parser
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line without the program's name; by default that of the process.
+
+    Returns:
+        The exit status.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the parent process; print would use the other one in its place
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    try:
+        status = _run(_parse(arguments))
+    except SystemExit as ended:  # argparse: --help, --version or a usage error
+        status = ended.code if isinstance(ended.code, int) else FAILED
+    return flush(status)
+
+
+def _parse(arguments: list[str] | None) -> Namespace:
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    return parser.parse_args(arguments)
+
+
+def _run(options: Namespace) -> int:
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):  # a StringIO has none
+        reconfigure(errors="backslashreplace")  # as stderr does: a key may contain what the encoding lacks
+    try:
+        import cdn_engine  # noqa: F401 - first, because it reports a foreign module `constants` in one sentence
+
+        status: int = options.run(options)
+        return status
+    except UsageError as error:
+        complain(error, traceback=options.verbose)
+        return USAGE
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return status_of_signal(signal.SIGINT)
+    except BrokenPipeError:
+        return FAILED  # whoever read our output has gone
+    except Exception as error:
+        complain(error, traceback=options.verbose)
+        return FAILED

@@ -1,0 +1,197 @@
+"""Runs many transfers in a bounded pool of threads, the largest first."""
+
+import concurrent.futures
+import functools
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Self, TypeAlias
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotocoreConnectionError
+
+from cdn_cli.progress import Display
+from cdn_cli.transfer import Transfer
+from cdn_manager import TransferResult
+
+__all__ = ["Batch", "Interrupted", "Progress"]
+
+Progress: TypeAlias = Callable[[int], None]
+_Move: TypeAlias = Callable[[Transfer, Progress], TransferResult]
+_Outcome: TypeAlias = concurrent.futures.Future[tuple[TransferResult, float]]
+_Outcomes: TypeAlias = queue.SimpleQueue[tuple[Transfer, _Outcome]]
+
+# What ends a process from outside: Ctrl-C; a service manager or a shutdown; a terminal or connection that closes.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+# Seconds that transfers have to end after a signal. One whose connection is dead takes longer; the process then exits
+# without it, which files on disk are made to survive.
+_PATIENCE = 2.0
+
+_TICK = 0.1  # seconds that the main thread waits at a time
+
+
+class Interrupted(Exception):
+    """Ends a transfer from within its progress callback."""
+
+
+class Batch:
+    """Some transfers, each of which may fail without affecting the others.
+
+    Within its ``with`` block, a signal that asks the process to exit ends ``run`` instead, and further signals are
+    ignored, so that the caller can report what was done before leaving the block. For the main thread.
+
+    Args:
+        move: Called with a ``Transfer`` and a progress callback, in a thread of the pool; returns the result.
+        transfers: The transfers.
+        jobs: How many may run at a time.
+        display: Is told what happens.
+
+    Attributes:
+        done: The results of the transfers that succeeded, by transfer.
+        failed: The exceptions of those that failed, by transfer.
+        begun: The transfers that were started.
+        signal: The number of the signal that interrupted it, or None.
+        unreachable: True if it gave up because nothing could connect to the store.
+        error: The exception of the display that ended it, or None.
+        running: How many transfers have not ended.
+        seconds: How long all of it took.
+    """
+
+    def __init__(self, move: _Move, transfers: Iterable[Transfer], jobs: int, display: Display) -> None:
+        self.move = move
+        self.transfers = sorted(transfers, key=lambda transfer: transfer.size or 0, reverse=True)
+        self.jobs = jobs
+        self.display = display
+        self.done: dict[Transfer, TransferResult] = {}
+        self.failed: dict[Transfer, BaseException] = {}
+        self.begun: set[Transfer] = set()
+        self.signal: int | None = None
+        self.unreachable = False
+        self.error: Exception | None = None
+        self.running = 0
+        self.seconds = 0.0
+        self._kept: dict[Transfer, int] = {}
+        self._received = False  # some transfer has moved a byte over the network
+        self._stopping = False
+
+    def __enter__(self) -> Self:
+        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in self._handlers.items():
+            # A signal the parent ignores (nohup) stays ignored. The handler raises nothing, because an exception could
+            # come at any point, even while another one is handled.
+            if handler in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            if signal.getsignal(number) == self._interrupt:
+                signal.signal(number, handler)
+
+    def _interrupt(self, number: int, _: FrameType | None) -> None:
+        if not self._stopping:
+            self.signal = number
+            self._stopping = True
+
+    def expect(self, transfer: Transfer, size: int | None, kept: int) -> None:
+        """Tell what is known about a transfer before it begins. For ``move``.
+
+        Args:
+            transfer: The transfer.
+            size: Its size in bytes, None if it is not known.
+            kept: Bytes that an earlier run left behind; the first progress may report these.
+        """
+        self._kept[transfer] = kept
+        self.display.expect(transfer, size)
+
+    def run(self) -> None:
+        """Run the transfers until all have ended, a signal arrives, the output fails or the store is unreachable."""
+        began = time.monotonic()
+        pool = concurrent.futures.ThreadPoolExecutor(min(self.jobs, len(self.transfers)), "cdn-manager")
+        ended: _Outcomes = queue.SimpleQueue()
+        try:
+            for transfer in self.transfers:
+                future = pool.submit(self._run_one, transfer)
+                self.running += 1
+                future.add_done_callback(functools.partial(_put, ended, transfer))
+            while self.running and not self._stopping:
+                self._wait_for_one(ended)
+                if self.unreachable:
+                    pool.shutdown(wait=False, cancel_futures=True)
+        finally:
+            self._stopping = True
+            pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + _PATIENCE
+        while self.running and time.monotonic() < deadline:
+            self._wait_for_one(ended)
+        self.seconds = time.monotonic() - began
+
+    def _run_one(self, transfer: Transfer) -> tuple[TransferResult, float]:
+        began = time.monotonic()
+        told_to_end = False
+
+        def progress(count: int) -> None:
+            nonlocal told_to_end
+            if self._stopping and not told_to_end:
+                told_to_end = True  # once only: the engine reports again while it tidies up the partial file
+                raise Interrupted
+            if count == self._kept.pop(transfer, None):
+                self.display.resume(transfer, count)
+            else:
+                self._received = True
+                self.display.advance(transfer, count)
+
+        if self._stopping:
+            raise Interrupted
+        self.begun.add(transfer)
+        self.display.begin(transfer)
+        result = self.move(transfer, progress)
+        return result, time.monotonic() - began
+
+    def _wait_for_one(self, ended: _Outcomes) -> None:
+        """Wait a moment for a transfer to end, and record how it did."""
+        try:
+            self._record_one(ended)
+        except Exception as error:  # the display's: its output is closed or full
+            self.error = error
+            self.display = Display()
+            self._stopping = True
+
+    def _record_one(self, ended: _Outcomes) -> None:
+        try:
+            transfer, future = ended.get(timeout=_TICK)
+        except queue.Empty:
+            self.display.tick()
+            return
+        self.running -= 1
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            result, seconds = future.result()
+            self.done[transfer] = result
+            self.display.finish(transfer, result, seconds)
+        elif not isinstance(error, Interrupted):
+            self.failed[transfer] = error
+            # Every other file would spend all its attempts to find out the same.
+            self.unreachable |= _never_connected(error) and not self._answered()
+            self.display.fail(transfer, error)
+
+    def _answered(self) -> bool:
+        """Return True if this batch has received anything from the store, or sent anything to it."""
+        refused = any(isinstance(error, ClientError) for error in self.failed.values())
+        return self._received or bool(self.done) or refused
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Return True if a transfer failed before it had a connection to the store."""
+    # botocore raises HTTPClientError itself for what it has no class for, such as a missing CA bundle. The classes
+    # derived from it are about a connection that was made.
+    return isinstance(error, BotocoreConnectionError) or type(error) is HTTPClientError
+
+
+def _put(ended: _Outcomes, transfer: Transfer, future: _Outcome) -> None:
+    ended.put((transfer, future))

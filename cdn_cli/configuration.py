@@ -1,0 +1,70 @@
+"""Turns the configuration into a manager, and shows the library's log on the terminal."""
+
+import logging
+import os
+
+from botocore.config import Config
+
+from cdn_cli.console import UsageError, say
+from cdn_config import ConfigError, load_credentials
+from cdn_engine.errors import explain
+from cdn_manager import CDNCredentials, CDNManager
+
+__all__ = ["config_path", "open_manager", "read_credentials"]
+
+_CONNECTIONS = 8  # the most that the engine opens for one transfer
+
+
+def config_path(option: str | None) -> str:
+    """Return which file holds the credentials.
+
+    Args:
+        option: What ``--config`` says, None without it.
+    """
+    return option or os.environ.get("CDN_CONFIG") or "cdn.yaml"
+
+
+def read_credentials(path: str, quiet: bool) -> CDNCredentials:
+    """Return the credentials in a file. From now on the library's log lines appear on stderr.
+
+    Args:
+        path: The file.
+        quiet: Show only the errors in the log.
+
+    Raises:
+        UsageError: The file does not hold credentials, or cannot be read.
+    """
+    _show_log(logging.ERROR if quiet else logging.INFO)
+    try:
+        return load_credentials(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"no file {path!r}: name the credentials file with --config FILE or CDN_CONFIG") from error
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"the credentials cannot be read: {explain(error)}") from error
+
+
+def open_manager(path: str, jobs: int, quiet: bool) -> CDNManager:
+    """Return a manager that has connections for ``jobs`` transfers at a time.
+
+    Args:
+        path: The file with the credentials.
+        jobs: How many transfers run at a time.
+        quiet: Show only the errors in the library's log.
+
+    Raises:
+        UsageError: The file does not hold credentials, or cannot be read.
+    """
+    return CDNManager(read_credentials(path, quiet), config=Config(max_pool_connections=_CONNECTIONS * jobs))
+
+
+class _ConsoleHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
+def _show_log(level: int) -> None:
+    logger = logging.getLogger("cdn_manager")
+    logger.setLevel(level)
+    logger.handlers = [_ConsoleHandler()]

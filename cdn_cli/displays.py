@@ -1,0 +1,36 @@
+"""Chooses how to show the progress of a batch."""
+
+import sys
+from collections.abc import Sequence
+
+from cdn_cli.console import Output
+from cdn_cli.progress import Display, JsonDisplay, LinesDisplay
+from cdn_cli.transfer import Transfer
+
+__all__ = ["choose"]
+
+
+def choose(output: Output, bucket: str, transfers: Sequence[Transfer]) -> Display:
+    """Return the display that fits the options and the terminal, a context manager.
+
+    Args:
+        output: How much to write, and in which form.
+        bucket: The bucket.
+        transfers: All transfers of the batch.
+    """
+    if output.json:
+        return JsonDisplay(bucket)
+    if output.quiet:
+        return Display()
+    if sys.stderr.isatty():
+        try:
+            from rich.console import Console
+
+            from cdn_cli.bars import BarsDisplay
+        except ImportError:
+            pass  # rich is optional
+        else:
+            console = Console(stderr=True)
+            if not console.is_dumb_terminal:  # one that cannot move its cursor
+                return BarsDisplay(transfers, output.verbose, console)
+    return LinesDisplay(transfers, output.verbose)

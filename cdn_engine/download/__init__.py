@@ -1,0 +1,82 @@
+"""``download_file`` for boto3's S3 client: resumable, verified, durable, over as many connections as pay. Private.
+
+The first ranged GET is also the stat: its answer tells size, ETag and digest. One connection then downloads all the
+rest with one request; more are opened as long as that makes it faster, and share what is left. Every answer is judged
+by what it carries, not by what was asked for. A journal vouches for what is on disk, so that a later call resumes.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from boto3.s3.transfer import S3Transfer, TransferConfig
+
+from cdn_engine.download.answer import parse_sha256
+from cdn_engine.download.existing import existing_file
+from cdn_engine.download.partial import Partial
+from cdn_engine.download.remote import RemoteObject
+from cdn_engine.download.transfer import Transfer
+from cdn_engine.result import TransferResult
+from cdn_engine.wire.deadline import Deadline
+
+__all__ = ["bytes_kept", "download_file"]
+
+
+def download_file(
+    self: Any,
+    Bucket: str,
+    Key: str,
+    Filename: str | os.PathLike[str],
+    ExtraArgs: dict[str, Any] | None = None,
+    Callback: Callable[[int], object] | None = None,
+    Config: TransferConfig | None = None,
+) -> TransferResult:
+    """Download an object to a file that is either whole or absent. Replaces boto3's method of the same name.
+
+    Args:
+        Bucket: The bucket.
+        Key: The object's key.
+        Filename: The path to download to; its directory must exist.
+        ExtraArgs: What boto3 allows here, and ``Sha256`` (hex; what the content must have) and ``Deadline`` (seconds
+            that the call may take; a connection that is being opened or has not answered may add its timeout).
+        Callback: Called in the calling thread with counts of bytes, whose sum is what is on disk: the first count is
+            what an earlier call left, and discarded bytes are negative.
+        Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
+
+    Returns:
+        A ``TransferResult``.
+
+    Raises: as ``CDNManager.fetch`` does.
+
+    Thread-safety: safe from several threads and processes, also for the same file: one downloads, the others wait.
+    """
+    extra = dict(ExtraArgs or {})
+    pinned = parse_sha256(extra.pop("Sha256", None))
+    seconds = extra.pop("Deadline", None)
+    for name in extra:
+        if name not in S3Transfer.ALLOWED_DOWNLOAD_ARGS:
+            raise ValueError(f"ExtraArgs of download_file cannot contain {name!r}")
+    deadline = Deadline(seconds)
+    final = os.path.abspath(os.fspath(Filename))
+    if os.path.isdir(final):
+        raise IsADirectoryError(f"cannot download {Key!r} to {final!r}: it is a directory")
+    partial = Partial(final)
+    remote = RemoteObject(self, Bucket, Key, extra)
+    with partial.locked(seconds):
+        existing = existing_file(remote, final, pinned, deadline)
+        if existing is None:
+            return Transfer(remote, partial, pinned, deadline, Callback, Config).run()
+        partial.discard()
+        if existing.size and Callback is not None:
+            Callback(existing.size)
+        return existing
+
+
+def bytes_kept(path: str) -> int:
+    """Return how many bytes a broken download to this path has left for the next one.
+
+    Raises:
+        UnsafePathError: Something that is not ours has the name of the journal.
+    """
+    journal = Partial(path).journal.read()
+    return 0 if journal is None else sum(stop - start for start, stop in journal["finished"])

@@ -1,0 +1,75 @@
+"""Saves the state of a download for the next call, and restores it."""
+
+import contextlib
+
+from cdn_engine.download.partial import Partial
+from cdn_engine.download.remote import RemoteObject
+from cdn_engine.download.state import State
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint:
+    """Keeps journal and partial in step with the plan.
+
+    Thread-safety: for the calling thread, which holds the partial's lock.
+    """
+
+    def __init__(self, remote: RemoteObject, state: State, partial: Partial) -> None:
+        self._remote = remote
+        self._state = state
+        self._partial = partial
+        self._saved: int | None = None  # bytes that the journal vouches for
+
+    def restore(self) -> None:
+        """Take up what an earlier call has left, if its journal is about this object; otherwise discard it."""
+        journal = self._partial.journal.read()
+        if (
+            journal is None
+            or journal["identity"] != self._remote.identity()
+            or self._partial.size() != journal["size"]
+        ):
+            self._partial.discard()
+            return
+        state, size = self._state, journal["size"]
+        self._partial.create()
+        self._partial.reserve(size)
+        state.version.resume(journal["etag"], journal["sha256"])
+        state.plan.resume(size, journal["finished"])
+        state.resumed_from = self._saved = state.plan.on_disk
+        if not state.plan.missing:  # ask for the last byte again: its answer serves as the stat
+            state.plan.resume(size, [(0, size - 1)])
+
+    def save(self) -> None:
+        """Sync the data, then write the journal that vouches for it. A journal that cannot be written is no failure."""
+        with self._state.lock:
+            plan, version = self._state.plan, self._state.version
+            on_disk = plan.on_disk
+            if on_disk == self._saved or not self._state.resumable:
+                return
+            finished = plan.finished()
+        self._partial.reopen()
+        self._partial.sync()
+        # A full disk on which the object's own space is reserved; on Windows, a scanner that has the file open.
+        with contextlib.suppress(OSError):
+            self._partial.journal.write({
+                "identity": self._remote.identity(),
+                "size": plan.size,
+                "etag": version.etag,
+                "sha256": version.sha256,
+                "finished": finished,
+            })
+            self._saved = on_disk
+
+    def keep(self) -> None:
+        """Leave on disk what a later call can resume from, and nothing else."""
+        if self._state.plan.on_disk and self._state.resumable:
+            self.save()
+        else:
+            self.discard()
+
+    def discard(self) -> None:
+        """Discard what is on disk of the object, and what is known about it."""
+        self._partial.discard()
+        self._saved = None
+        self._state.forget(self._state.plan.ranged)

@@ -1,0 +1,73 @@
+"""One object at the store: the requests that a download makes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cdn_engine.wire import retry
+from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.deadline import Deadline, no_time_left
+
+__all__ = ["RemoteObject"]
+
+
+class RemoteObject:
+    """An object, by bucket and key.
+
+    Args:
+        client: A boto3 S3 client that knows ``Attempt``.
+        bucket: The bucket.
+        key: The object's key.
+        extra: Further arguments for every request, such as ``VersionId``.
+
+    Thread-safety: safe.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, extra: dict[str, Any]) -> None:
+        self._client = client
+        self._extra = extra
+        self.bucket = bucket
+        self.key = key
+        self.name = f"{bucket}/{key}"
+        self.read_timeout: float | None = client.meta.config.read_timeout  # seconds
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this object from others in a journal."""
+        return {
+            "host": self._client.meta.endpoint_url,
+            "bucket": self.bucket,
+            "key": self.key,
+            "version": self._extra.get("VersionId"),
+        }
+
+    def get(self, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make one attempt at a GET. Return boto3's response, whose body the caller closes."""
+        response: dict[str, Any] = self._client.get_object(
+            Bucket=self.bucket, Key=self.key, Attempt=attempt, **self._extra, **arguments
+        )
+        return response
+
+    def head(self, deadline: Deadline, wait: Callable[[float], object], kept: str) -> dict[str, Any]:
+        """Ask for the object's metadata, and retry as often as that makes sense.
+
+        Args:
+            deadline: When to give up.
+            wait: Called with the seconds until the next attempt; returns True to give up.
+            kept: What the next call can resume from, for the message of a deadline.
+        """
+        failures = 0
+        while True:
+            try:
+                response: dict[str, Any] = self._client.head_object(
+                    Bucket=self.bucket, Key=self.key, Attempt=Attempt(), **self._extra
+                )
+                return response
+            except Exception as error:
+                failures += 1
+                pause = retry.delay(error, failures, self.name)
+                if pause is None:
+                    raise
+                if not deadline.allows(pause):
+                    raise no_time_left(error, kept) from error
+                if wait(pause):
+                    raise
+

@@ -1,0 +1,133 @@
+"""What the threads of one download share, under one lock."""
+
+import time
+
+from cdn_engine.download.answer import Version
+from cdn_engine.download.connection import Connection
+from cdn_engine.download.plan import Plan
+from cdn_engine.download.settings import Settings
+from cdn_engine.download.tuner import Tuner
+from cdn_engine.threads import SharedState
+from cdn_engine.wire.deadline import Deadline
+
+__all__ = ["State"]
+
+
+class State(SharedState):
+    """The shared state.
+
+    Args:
+        name: Bucket and key, for messages.
+        settings: Sizes and limits.
+        pinned: The digest that the caller requires; None for the one in the object's metadata.
+        deadline: When the download has to be done.
+
+    Attributes:
+        lock: Guards everything below.
+        if_match: False once the store has refused ``If-Match``.
+        failure: The last failure of an attempt, for the deadline's message.
+        transferred: Bytes of bodies received.
+        resumed_from: Bytes that an earlier call has left.
+        version: What is known about the object.
+        plan: Its bytes.
+        connections: The connections with a span under way.
+        tuner: How many there should be.
+        quiet_until: When the store, by ``Retry-After``, wants the next request at the earliest.
+        digest_pending: True while a thread hashes what has been written.
+        error: The reason why the download ends; None as long as it does not.
+        stopping: True once the threads have to end.
+    """
+
+    def __init__(self, name: str, settings: Settings, pinned: str | None, deadline: Deadline) -> None:
+        super().__init__()
+        self._name = name
+        self._settings = settings
+        self._pinned = pinned
+        self.deadline = deadline
+        self.if_match = True
+        self.failure: BaseException | None = None
+        self.transferred = 0
+        self.resumed_from = 0
+        self.forget()
+        self.begin()
+
+    def forget(self, ranged: bool = True) -> None:
+        """Forget the object and what is on disk of it, but whether ranges can be used."""
+        with self.lock:
+            self.version = self.new_version()
+            self.plan = Plan(self._settings.first, self._settings.part, ranged)
+            self.resumed_from = 0
+
+    def new_version(self) -> Version:
+        """Return a version of which nothing is known."""
+        return Version(self._name, self._pinned)
+
+    def begin(self) -> None:
+        """Reset what belongs to one attempt at the whole download."""
+        self.connections: list[Connection] = []
+        self.tuner = Tuner(self._settings.connections, time.monotonic(), self.transferred)
+        self.quiet_until = 0.0
+        self.digest_pending = False
+        self.error: Exception | None = None
+        self.stopping = False
+
+    @property
+    def ending(self) -> bool:
+        return self.stopping or self.error is not None
+
+    @property
+    def over(self) -> bool:
+        """True if all bytes are on disk and hashed as far as a thread hashes them, or the download has failed."""
+        with self.lock:
+            return self.error is not None or (self.plan.complete and not self.digest_pending)
+
+    @property
+    def resumable(self) -> bool:
+        """True if bytes of two requests can be told to be of the same object."""
+        return self.plan.size is not None and self.version.recognizable
+
+    @property
+    def kept(self) -> str:
+        """What the next call can resume from, for messages."""
+        if not self.plan.on_disk or not self.resumable:
+            return "nothing was kept"
+        return f"{self.plan.on_disk} of {self.plan.size} bytes are kept for the next call"
+
+    def take(self) -> Connection | None:
+        """Return the next span to download, as a connection; None if this connection is not needed any more."""
+        with self.lock:
+            span = None if self.ending else self.plan.take(self.tuner.target)
+            if span is None:
+                return None
+            connection = Connection(span)
+            self.connections.append(connection)
+            return connection
+
+    def retry_or_release(self, connection: Connection) -> bool:
+        """Return True if a connection is to make another attempt at its span; otherwise give the span back."""
+        with self.lock:
+            if connection.span.left and not self.ending and len(self.connections) <= self.tuner.target:
+                return True
+            self.connections.remove(connection)
+            self.plan.give_back(connection.span)
+            self.notify()
+            return False
+
+    def fail(self, error: Exception) -> None:
+        """Make ``error`` the reason why the download ends, if it is the first."""
+        with self.lock:
+            if not self.ending:
+                self.error = error
+            self.notify()
+
+    def stop(self) -> None:
+        """Tell all threads to stop."""
+        with self.lock:
+            self.stopping = True
+            for connection in self.connections:
+                connection.cut("the download ends")
+            self.notify()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait in a worker's thread; return True as soon as the download is over."""
+        return self.wait_for(lambda: self.ending, seconds)

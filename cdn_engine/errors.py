@@ -1,0 +1,97 @@
+"""The failures that botocore has no exception for, and one line of text for any failure."""
+
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+__all__ = [
+    "TRANSFER_ERRORS",
+    "CDNError",
+    "CredentialMissingError",
+    "DeadlineExceededError",
+    "IntegrityError",
+    "ObjectChangedError",
+    "ObjectExistsError",
+    "OutcomeUnknownError",
+    "StalledError",
+    "StoreProtocolError",
+    "UnsafePathError",
+    "explain",
+]
+
+
+class CDNError(Exception):
+    """Base class of this package's exceptions."""
+
+
+class CredentialMissingError(CDNError):
+    """The key pair for this direction is missing."""
+
+
+class UnsafePathError(CDNError, ValueError):
+    """The key or folder leads outside the target folder, or is a name that some system cannot hold."""
+
+
+class IntegrityError(CDNError):
+    """The content does not match the expected digest. Nothing was installed."""
+
+
+class ObjectChangedError(CDNError):
+    """The object, or the source of an upload, kept changing during the transfer."""
+
+
+class ObjectExistsError(CDNError):
+    """``overwrite=False``, and the object already exists."""
+
+
+class OutcomeUnknownError(CDNError):
+    """The store's answer was lost, and a retry cannot tell whether the object was stored."""
+
+
+class StalledError(CDNError, TimeoutError):
+    """A connection was too slow for too long."""
+
+
+class DeadlineExceededError(CDNError, TimeoutError):
+    """The transfer did not finish within the caller's deadline."""
+
+
+class StoreProtocolError(CDNError):
+    """The store's answer contradicts the request or itself."""
+
+
+# Everything that a transfer raises: our own errors, the store's refusals, the network's failures and the disk's.
+TRANSFER_ERRORS: tuple[type[Exception], ...] = (CDNError, ClientError, BotoCoreError, HTTPError, OSError)
+
+_ADVICE = {
+    "AccessDenied": "check what this key may do, and that the bucket exists",
+    "InvalidAccessKeyId": "the store does not know this access key",
+    "NoSuchBucket": "create the bucket, or correct its name",
+    "NoSuchKey": "no object has this key",
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "SignatureDoesNotMatch": "the secret does not belong to this access key",
+}
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line why a transfer failed, in the store's own words where it gave some.
+
+    Args:
+        error: The exception that ended the transfer.
+
+    Returns:
+        Text without line breaks.
+
+    Thread-safety: safe.
+    """
+    if isinstance(error, ClientError):
+        answer = error.response.get("Error", {})
+        code = answer.get("Code", "?")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
+        text = f"the store answered {status} {code}: {answer.get('Message') or 'no message'}"
+        if code in _ADVICE:
+            text += f" ({_ADVICE[code]})"
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{error.strerror}: {str(error.filename)!r}"
+    else:
+        text = str(error) or type(error).__name__
+    return " ".join(text.split())

@@ -1,0 +1,59 @@
+"""``upload_fileobj`` for boto3's S3 client: accepted by any store, verifiable, flat in memory. Private.
+
+A payload of one part is one PutObject; a larger one is a multipart upload over several connections. Bodies go out as
+views of the payload, piece by piece; nothing is framed, trailed or announced with ``Expect``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from boto3.s3.transfer import S3Transfer, TransferConfig
+
+from cdn_engine.result import TransferResult
+from cdn_engine.upload.source import open_source
+from cdn_engine.upload.state import State
+from cdn_engine.upload.transfer import Transfer
+from cdn_engine.wire.deadline import Deadline
+
+__all__ = ["upload_fileobj"]
+
+_ALLOWED = frozenset(name for name in S3Transfer.ALLOWED_UPLOAD_ARGS if not name.startswith("Checksum")) | {
+    "IfNoneMatch"
+}
+
+
+def upload_fileobj(
+    self: Any,
+    Fileobj: Any,
+    Bucket: str,
+    Key: str,
+    ExtraArgs: dict[str, Any] | None = None,
+    Callback: Callable[[int], object] | None = None,
+    Config: TransferConfig | None = None,
+) -> TransferResult:
+    """Upload an object with its SHA-256 as the metadata ``sha256``. Replaces boto3's method of the same name.
+
+    Args:
+        Fileobj: A binary file object, which is read from its current position and stays open; or bytes-like; or a path.
+        Bucket: The bucket.
+        Key: The object's key.
+        ExtraArgs: What boto3 allows here except checksums, and ``IfNoneMatch`` and ``Deadline`` (seconds that the call
+            may take; a connection that is being opened or has not answered may add its timeout).
+        Callback: Called in the calling thread with counts of bytes sent; negative for what has to be sent again.
+        Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
+
+    Returns:
+        A ``TransferResult``; ``verified`` is False, since a write key cannot look.
+
+    Raises: as ``CDNManager.store`` does.
+
+    Thread-safety: safe from several threads, each with a file object of its own.
+    """
+    extra = dict(ExtraArgs or {})
+    seconds = extra.pop("Deadline", None)
+    for name in extra:
+        if name not in _ALLOWED:
+            raise ValueError(f"ExtraArgs of upload_fileobj cannot contain {name!r}")
+    state = State(f"{Bucket}/{Key}", Deadline(seconds), Config and Config.max_bandwidth, Callback)
+    with open_source(Fileobj) as source:
+        return Transfer(self, source, Bucket, Key, extra, state, Config).run()

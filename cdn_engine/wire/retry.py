@@ -1,0 +1,107 @@
+"""Whether and when to retry a request."""
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+
+import urllib3.exceptions
+from botocore.exceptions import (
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as BotocoreConnectionError
+from botocore.parsers import ResponseParserError
+
+from cdn_engine.errors import StalledError, StoreProtocolError, explain
+from constants import log
+
+__all__ = ["code_of", "delay", "is_busy", "retry_after", "status_of"]
+
+# Attempts without progress before a transfer gives up: with the delays below, about a minute of outage.
+_MAX_ATTEMPTS = 9
+
+_FIRST_DELAY = 0.25  # seconds
+_LONGEST_DELAY = 20.0  # seconds
+_LOGGED_DELAY = 1.0  # seconds; shorter waits are not worth a line in the log
+
+# A store that asks for a longer wait, in seconds, has failed.
+_LONGEST_RETRY_AFTER = 600
+
+_TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})  # 520 to 530: failures of a CDN
+_BUSY_STATUS = frozenset({429, 503})
+_TRANSIENT_CODES = frozenset({
+    "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable",
+    "SlowDown", "Throttling",
+})
+_TRANSIENT_TYPES = (
+    HTTPClientError,
+    BotocoreConnectionError,
+    IncompleteReadError,
+    ResponseParserError,
+    StalledError,
+    StoreProtocolError,
+    urllib3.exceptions.HTTPError,
+)
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of a ``ClientError``; None for any other exception."""
+    if isinstance(error, ClientError):
+        status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status
+    return None
+
+
+def code_of(error: BaseException) -> str | None:
+    """Return S3's error code of a ``ClientError``; None without one, and for any other exception."""
+    if isinstance(error, ClientError):
+        code: str | None = error.response.get("Error", {}).get("Code")
+        return code
+    return None
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Return True if the same request may succeed on another attempt."""
+    if isinstance(error, ClientError):
+        return status_of(error) in _TRANSIENT_STATUS or code_of(error) in _TRANSIENT_CODES
+    if isinstance(error, SSLError):
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return isinstance(error, _TRANSIENT_TYPES)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Return True if the store asks for fewer requests."""
+    return status_of(error) in _BUSY_STATUS
+
+
+def retry_after(error: BaseException) -> float:
+    """Return the seconds that the store's ``Retry-After`` asks for; 0.0 without one (RFC 9110, 10.2.3)."""
+    if not isinstance(error, ClientError):
+        return 0.0
+    value: str = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (OverflowError, ValueError):
+        return 0.0
+
+
+def delay(error: BaseException, failures: int, what: str) -> float | None:
+    """Return the seconds to wait before the next attempt, or None to give up. A long wait is logged.
+
+    Args:
+        error: Why the last attempt failed.
+        failures: Failed attempts in a row without progress, this one included.
+        what: What is being transferred, for the log.
+    """
+    asked = retry_after(error)
+    if failures >= _MAX_ATTEMPTS or not _is_transient(error) or asked > _LONGEST_RETRY_AFTER:
+        return None
+    longest: float = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (failures - 1))
+    seconds = max(asked, longest * random.uniform(0.5, 1.0))
+    if seconds >= _LOGGED_DELAY:
+        log(f"{what}: {explain(error)}; next attempt in {seconds:.0f} s")
+    return seconds

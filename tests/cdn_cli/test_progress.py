@@ -1,0 +1,96 @@
+"""Tests the displays: JSON, plain lines, and bars on a terminal."""
+
+import io
+import json
+import re
+import sys
+
+import pytest
+from command import run
+
+from cdn_cli.bars import BarsDisplay
+from cdn_cli.console import Output
+from cdn_cli.displays import choose
+from cdn_cli.progress import LinesDisplay
+from cdn_cli.transfer import Transfer
+
+pytestmark = pytest.mark.portable
+
+MODEL, OTHER = Transfer("model", "model", None), Transfer("other", "other", None)
+
+
+def test_json_is_one_object_per_line(config, moto_bucket, stored, capsys):
+    stored(**{"a.bin": b"abc"})
+    assert run("download", moto_bucket, "a.bin", "nothing", "--json") == 1
+    done, failed, summary = sorted(map(json.loads, capsys.readouterr().out.splitlines()), key=lambda e: e["event"])
+    assert (done["event"], done["key"], done["size"]) == ("done", "a.bin", 3)
+    assert (failed["event"], failed["key"], failed["error"]) == ("failed", "nothing", "NoSuchKey")
+    assert (summary["event"], summary["done"], summary["failed"]) == ("summary", 1, 1)
+
+
+def test_progress_without_a_terminal_is_an_occasional_plain_line(config, moto_bucket, stored, capsys, monkeypatch):
+    monkeypatch.setattr("cdn_cli.progress._INTERVAL", 0.0)
+    stored(**{"p/a": b"1" * 1000, "p/b": b"1" * 500})
+    assert run("download", moto_bucket, "--prefix", "p", "--jobs", "1") == 0
+    assert re.search(r"^1 of 2 files, 1\.0 kB of 1\.5 kB, .+/s, \d:\d\d left$", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_resumed_bytes_do_not_count_for_the_speed_of_the_plain_line(capsys, monkeypatch):
+    display = LinesDisplay([MODEL], False)
+    display.expect(MODEL, 1_000_000)
+    display.resume(MODEL, 900_000)
+    display.advance(MODEL, 10_000)
+    monkeypatch.setattr("time.monotonic", lambda: display.began + 10)
+    display.tick()
+    assert capsys.readouterr().err == "0 of 1 files, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n"
+
+
+def test_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    output = Output(json=False, quiet=False, verbose=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(choose(output, "bucket", [MODEL])) is LinesDisplay
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(choose(output, "bucket", [MODEL])) is BarsDisplay
+
+
+# Bars
+
+
+def bars(*transfers):
+    """Return the display of a terminal with a bar for each transfer, and its bar for the total."""
+    from rich.console import Console
+
+    display = BarsDisplay(transfers, False, Console(file=io.StringIO(), force_terminal=True))
+    for transfer in transfers:
+        display.begin(transfer)
+    return display, display.progress.tasks[0]
+
+
+def test_total_bar_shows_the_size_once_every_size_is_known():
+    display, total = bars(MODEL, OTHER)
+    display.expect(MODEL, 1000)
+    assert total.total is None
+    display.expect(OTHER, 500)
+    assert total.total == 1500
+
+
+def test_total_bar_leaves_out_the_size_of_a_failed_transfer():
+    display, total = bars(MODEL, OTHER)
+    display.expect(MODEL, 1000)
+    display.expect(OTHER, None)
+    display.fail(OTHER, OSError())
+    assert total.total == 1000
+
+
+def test_resumed_bytes_do_not_count_for_the_speed_of_the_total_bar():
+    display, total = bars(MODEL, OTHER)
+    clock = [0.0]
+    display.progress.get_time = lambda: clock[0]
+    display.advance(OTHER, 1000)
+    clock[0] = 1.0
+    display.resume(MODEL, 900_000)
+    for clock[0] in (2.0, 3.0, 4.0):
+        display.advance(MODEL, 1000)
+    assert total.completed == 904_000
+    assert total.speed == 1000

@@ -1,0 +1,140 @@
+"""Tests `cdn-manager upload`."""
+
+import os
+from pathlib import Path
+
+import pytest
+from command import run, write_files
+
+from cdn_cli.console import printable
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("path", [".", "cdn.yaml", "release"])
+def test_credentials_are_not_published(config, moto_bucket, stored, capsys, path):
+    write_files("release", **{"a.bin": b"a"})
+    os.link("cdn.yaml", "release/other-name.txt")
+    assert run("upload", moto_bucket, path) == 2
+    assert stored() == []
+    assert "this would publish the credentials" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="names that Windows cannot have")
+@pytest.mark.parametrize("name", ["a:b", "con.bin", "a\nb", os.fsdecode(b"a\xff")], ids=ascii)
+def test_file_that_no_machine_could_download_is_rejected_before_anything_is_sent(
+    config, moto_bucket, stored, capsys, name
+):
+    write_files("release", **{"a.bin": b"a", name: b"b"})
+    assert run("upload", moto_bucket, "release") == 2
+    assert stored() == []
+    written = capsys.readouterr().err
+    assert printable(repr(f"release/{name}")) in written
+    assert "rename the file" in written
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("arguments", [["a.bin", "--prefix", "../up"], ["", "--prefix", "models"]], ids=str)
+def test_key_that_leads_elsewhere_is_rejected_before_anything_is_sent(config, moto_bucket, stored, capsys, arguments):
+    write_files(".", **{"a.bin": b"a"})
+    assert run("upload", moto_bucket, *arguments) == 2
+    assert stored() == []
+    assert "change --prefix: key '" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="POSIX links")
+def test_keys_do_not_depend_on_links_of_the_uploading_machine(config, moto_bucket, stored, tmp_path):
+    write_files(tmp_path / "data", **{"a.bin": b"a"})
+    for link in (Path(moto_bucket), Path("v2")):
+        link.symlink_to(tmp_path / "data")
+    assert run("upload", moto_bucket, "v2", "--prefix", "v2") == 0
+    assert stored() == ["v2/a.bin"]
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="POSIX links")
+def test_link_to_a_directory_is_skipped_with_a_message(config, moto_bucket, stored, tmp_path, capsys):
+    write_files("release", **{"a.bin": b"a"})
+    Path("release/link").symlink_to(tmp_path)
+    assert run("upload", moto_bucket, "release") == 0
+    assert stored() == ["a.bin"]
+    assert capsys.readouterr().err == "cdn-manager: 'release/link' is a link to a directory: skipped\n"
+    assert run("upload", moto_bucket, "release", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.portable
+def test_keys_are_file_names_and_paths_below_directories(config, moto_bucket, stored, capsys):
+    write_files("release", **{"a.bin": b"a", "deep__er__b.bin": b"b"})
+    write_files("other", **{"c.bin": b"c"})
+    assert run("upload", moto_bucket, "release", "other/c.bin") == 0
+    assert stored() == ["a.bin", "c.bin", "deep/er/b.bin"]
+    assert capsys.readouterr().out.startswith("uploaded 3 files, 3 bytes in ")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("prefix", ["v2", "v2/", "/v2/"])
+def test_prefix_is_put_before_each_key(config, moto_bucket, stored, prefix):
+    write_files("release", **{"a.bin": b"a"})
+    assert run("upload", moto_bucket, "release", "--prefix", prefix) == 0
+    assert stored() == ["v2/a.bin"]
+
+
+@pytest.mark.portable
+def test_two_files_with_the_same_key_are_rejected_before_anything_is_sent(config, moto_bucket, stored, capsys):
+    write_files(".", **{"x__a.bin": b"1", "y__a.bin": b"2"})
+    assert run("upload", moto_bucket, "x", "y") == 2
+    assert stored() == []
+    assert "would both become the object 'a.bin'" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_unfinished_downloads_are_not_uploaded(config, moto_bucket, stored):
+    write_files("release", **{"a.bin": b"a", ".cdn-0123.part": b"x"})
+    assert run("upload", moto_bucket, "release") == 0
+    assert stored() == ["a.bin"]
+
+
+@pytest.mark.portable
+def test_directory_without_files_is_nothing_to_upload(config, moto_bucket, capsys):
+    Path("empty").mkdir()
+    assert run("upload", moto_bucket, "empty") == 2
+    assert "nothing to upload" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_no_overwrite_refuses_existing_objects_and_stores_the_others(config, moto_bucket, stored, capsys):
+    stored(**{"a.bin": b"old"})
+    write_files("release", **{"a.bin": b"new", "b.bin": b"b"})
+    assert run("upload", moto_bucket, "release", "--no-overwrite") == 1
+    assert stored() == ["a.bin", "b.bin"]
+    written = capsys.readouterr()
+    assert written.out.startswith("uploaded 1 of 2 files")
+    assert "a.bin already exists and was not replaced" in written.err
+
+
+@pytest.mark.portable
+def test_missing_file_fails_and_the_others_are_stored(config, moto_bucket, stored, capsys):
+    write_files(".", **{"a.bin": b"a"})
+    assert run("upload", moto_bucket, "missing/", "a.bin") == 1
+    assert stored() == ["a.bin"]
+    assert f"cdn-manager: {moto_bucket}/missing: No such file or directory: 'missing/'" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_named_pipe_in_a_directory_fails_instead_of_blocking(config, moto_bucket, stored, capsys):
+    write_files("release", **{"a.bin": b"a"})
+    os.mkfifo("release/pipe")
+    assert run("upload", moto_bucket, "release") == 1
+    assert stored() == ["a.bin"]
+    assert "pipe' is neither a file nor a directory" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_quiet_upload_that_succeeds_writes_nothing(config, moto_bucket, capsys, monkeypatch):
+    monkeypatch.setattr("cdn_cli.progress._INTERVAL", 0.0)
+    write_files(".", **{"a.bin": b"a"})
+    assert run("upload", moto_bucket, "a.bin", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")

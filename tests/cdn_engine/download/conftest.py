@@ -1,0 +1,42 @@
+"""A bucket with two samples, and managers behind a link that tests can slow down or inject faults into."""
+
+import contextlib
+
+import pytest
+from downloads import IMPATIENT, PARTS
+from fault_proxy import Proxy
+from local_store import READER
+from objects import SAMPLE_SIZE, payload_of, put, put_without_digest
+
+from cdn_manager import CDNCredentials, CDNManager
+
+
+@pytest.fixture(scope="session")
+def bucket(admin):
+    """One bucket for all tests; each of them downloads to a folder of its own."""
+    admin.create_bucket(Bucket="downloads")
+    return "downloads"
+
+
+@pytest.fixture(scope="session")
+def samples(admin, bucket):
+    """The bucket, with the same content under ``with-digest`` and ``without-digest``."""
+    put(admin, bucket, "with-digest", payload_of(SAMPLE_SIZE))
+    put_without_digest(admin, bucket, "without-digest", payload_of(SAMPLE_SIZE))
+    return bucket
+
+
+@pytest.fixture
+def link(store):
+    """A link slow enough for several connections to be opened."""
+    with Proxy(store.url, rate=24 << 20) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def connect(link, folder):
+    """A function that returns a manager behind ``link``."""
+    with contextlib.ExitStack() as managers:
+        yield lambda deadline=100, config=IMPATIENT, parts=PARTS: managers.enter_context(
+            CDNManager(CDNCredentials(link.url, *READER), config, parts, deadline)
+        )

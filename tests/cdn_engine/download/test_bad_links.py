@@ -1,0 +1,59 @@
+"""Downloads over connections that break, stall or cannot be opened."""
+
+import random
+
+import fault_proxy as faults
+import pytest
+from boto3.s3.transfer import TransferConfig
+from downloads import fetch_with_fault
+from fault_proxy import Proxy
+from local_store import READER
+from objects import PART, SAMPLE_SIZE, is_whole, payload_of
+from transient_faults import BROKEN_CONNECTIONS
+
+from cdn_manager import CDNCredentials, CDNManager
+
+
+@pytest.mark.portable
+def test_download_recovers_from_reset_truncation_and_503(moto_url, moto_bucket, moto_manager, folder):
+    payload = payload_of(24 * PART)
+    stored = moto_manager.store(moto_bucket, "object", payload)
+    with Proxy(moto_url) as proxy, CDNManager(CDNCredentials(proxy.url, *READER)) as manager:
+        proxy.inject(faults.reset_after(PART), faults.truncated_after(PART), faults.refuses(503, code="SlowDown"))
+        result = manager.fetch(moto_bucket, "object")
+    assert (result.sha256, result.verified) == (stored.sha256, True)
+    assert (folder / moto_bucket / "object").read_bytes() == payload
+
+
+@pytest.mark.parametrize("key", ["with-digest", "without-digest"])
+@pytest.mark.parametrize("fault", BROKEN_CONNECTIONS)
+def test_download_recovers_from_a_broken_connection(fault, key, link, connect, samples, folder):
+    rng = random.Random(f"{fault} {key}")
+    result = fetch_with_fault(BROKEN_CONNECTIONS[fault], link, connect(), samples, key, rng)
+    assert is_whole(folder / samples / key)
+    assert result.verified == (key == "with-digest")
+
+
+def test_broken_body_resumes_at_its_last_byte(link, connect, samples):
+    link.rate = None
+    link.inject(*(faults.reset_after(300_000, when=lambda _: True) for _ in range(3)))
+    one_part = TransferConfig(multipart_threshold=16 * PART, multipart_chunksize=16 * PART)
+    result = connect(parts=one_part).fetch(samples, "with-digest")
+    assert result.transferred == SAMPLE_SIZE
+    # A reset discards the bytes that the system has received but not yet handed over.
+    assert link.bytes_sent <= SAMPLE_SIZE + 3 * 300_000
+    starts = [int(request.headers["range"].split("=")[1].split("-")[0]) for request in link.gets]
+    assert starts == sorted(starts)
+
+
+def test_truncated_body_sends_no_byte_twice(link, connect, samples):
+    link.inject(*(faults.truncated_after(300_000) for _ in range(3)))
+    connect().fetch(samples, "with-digest")
+    assert link.bytes_sent == SAMPLE_SIZE
+
+
+def test_download_waits_for_a_store_that_is_down_for_a_while(link, connect, samples, folder):
+    link.inject(faults.then(lambda: link.go_away(1.0), PART // 2, when=lambda _: len(link.gets) == 2))
+    connect().fetch(samples, "with-digest")
+    assert link.faults == []
+    assert is_whole(folder / samples / "with-digest")

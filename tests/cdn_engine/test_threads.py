@@ -1,0 +1,68 @@
+"""Threads that end with the call that started them, whenever Ctrl-C comes."""
+
+import threading
+
+import pytest
+
+from cdn_engine import threads
+from cdn_engine.threads import SharedState
+
+pytestmark = pytest.mark.portable
+
+
+class Interrupted(threading.Thread):
+    """A thread in whose start Ctrl-C comes at the worst moment: between giving up a lock and taking it again."""
+
+    def start(self):
+        super().start()
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("release unlocked lock")
+
+
+class Failing(threading.Thread):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
+def test_ctrl_c_while_a_thread_starts_is_a_keyboard_interrupt():
+    thread = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        threads.start(thread)
+    threads.join([thread])
+    assert not thread.is_alive()
+
+
+def test_thread_that_cannot_be_started_is_an_error():
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        threads.start(Failing())
+
+
+def test_join_skips_threads_that_were_never_started():
+    threads.join([threading.Thread(), threading.Thread()])
+
+
+def test_news_wake_the_calling_thread_and_the_workers():
+    state = SharedState()
+    happened = threading.Event()
+
+    def work():
+        assert state.wait_for(happened.is_set, 60)
+        with state.lock:
+            state.notify()
+
+    worker = threading.Thread(target=work)
+    threads.start(worker)
+    with state.lock:
+        happened.set()
+        state.notify()
+    state.wait_for_news(60)
+    threads.join([worker])
+    state.wait_for_news(60)
+
+
+def test_waiting_without_news_ends_by_itself():
+    state = SharedState()
+    state.wait_for_news(0.001)
+    assert not state.wait_for(lambda: False, 0.001)

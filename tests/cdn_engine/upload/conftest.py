@@ -1,0 +1,72 @@
+"""Servers to upload to, and managers that hold only the uploader key."""
+
+import contextlib
+import threading
+
+import pytest
+from local_store import WRITER
+from scripted_server import Exchange, ScriptedServer
+
+from cdn_manager import CDNCredentials, CDNManager
+
+
+@pytest.fixture
+def server():
+    """A store that records every request and keeps no object."""
+    with ScriptedServer(window=64 << 10) as running:
+        yield running
+
+
+@pytest.fixture
+def once_parts_arrive(server):
+    """A function that returns an action: ``then``, but not before this many parts have been requested."""
+
+    def make(count, then=Exchange.answer_as_usual):
+        def act(exchange):
+            while server.operations.count("UploadPart") < count and not server.ended.wait(0.001):
+                pass
+            then(exchange)
+
+        return act
+
+    return make
+
+
+@pytest.fixture
+def proxy(store):
+    """A proxy in front of the real store, for injecting faults."""
+    with ScriptedServer(upstream=store.url, window=64 << 10) as running:
+        yield running
+
+
+@pytest.fixture
+def publisher_at():
+    """A function that returns a manager with only the uploader key: ``publisher_at(url, deadline=1.0)``."""
+    with contextlib.ExitStack() as opened:
+
+        def make(url, **settings):
+            return opened.enter_context(CDNManager(CDNCredentials(url, "", "", *WRITER), **settings))
+
+        yield make
+
+
+@pytest.fixture
+def publisher(publisher_at, server):
+    """A manager with only the uploader key, connected to ``server``."""
+    return publisher_at(server.url)
+
+
+@pytest.fixture
+def unfinished_uploads(admin):
+    """A function that returns the ids of a bucket's unfinished multipart uploads."""
+
+    def listing(bucket):
+        return [found["UploadId"] for found in admin.list_multipart_uploads(Bucket=bucket).get("Uploads", ())]
+
+    return listing
+
+
+@pytest.fixture
+def upload_threads():
+    """A function that returns the upload threads that are still running."""
+    return lambda: [thread for thread in threading.enumerate() if thread.name.startswith("cdn-upload")]

@@ -1,0 +1,62 @@
+"""The memory that an upload takes, measured in a process of its own."""
+
+import ast
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from scripted_server import ScriptedServer
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+LIMIT = 64 << 20
+
+MEASURE = """
+    import os, sys, threading, time
+    from cdn_manager import CDNCredentials, CDNManager
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def watch():
+        while True:
+            peak[0] = max(peak[0], resident())
+            time.sleep(0.002)
+
+    url, bucket, size, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    manager = CDNManager(CDNCredentials(url, "", "", "writer", "writer-secret"))
+    manager.store(bucket, "warm", b"warm")
+    source = path or bytes(bytearray(os.urandom(1 << 20)) * (size >> 20))
+    peak = [0]
+    baseline = resident()
+    threading.Thread(target=watch, daemon=True).start()
+    manager.store(bucket, "key", source)
+    print(peak[0] - baseline)
+"""
+
+
+def peak_of_upload(url, bucket, size, path=""):
+    """Return by how many bytes an upload makes a process grow."""
+    command = [sys.executable, "-P", "-c", textwrap.dedent(MEASURE), url, bucket, str(size), str(path)]
+    return ast.literal_eval(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+@pytest.mark.parametrize("size", [256 << 20, pytest.param(1 << 30, marks=pytest.mark.soak)], ids=["256MiB", "1GiB"])
+def test_bytes_are_uploaded_without_a_second_copy(size, record_property):
+    with ScriptedServer(keep_bodies=False) as server:
+        grown = peak_of_upload(server.url, "bucket", size)
+    record_property(f"memory: MiB beside {size >> 20} MiB of bytes", f"{grown / 2**20:.1f}")
+    assert grown <= LIMIT
+
+
+@pytest.mark.parametrize("size", [256 << 20, pytest.param(4 << 30, marks=pytest.mark.soak)], ids=["256MiB", "4GiB"])
+def test_file_is_uploaded_without_being_read_into_memory(folder, size, record_property):
+    path = folder / "payload"
+    with path.open("wb") as file:
+        file.truncate(size)
+    with ScriptedServer(keep_bodies=False) as server:
+        grown = peak_of_upload(server.url, "bucket", size, path)
+    record_property(f"memory: MiB in all for a path of {size >> 20} MiB", f"{grown / 2**20:.1f}")
+    assert grown <= LIMIT

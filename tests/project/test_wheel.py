@@ -1,0 +1,88 @@
+"""What the wheel puts on a machine: the modules with their C interface, the packages, and real signatures."""
+
+import importlib.metadata
+import inspect
+import pydoc
+import subprocess
+import sys
+
+import pytest
+from check_wheel import complaints
+
+import cdn_manager
+
+pytestmark = pytest.mark.portable
+
+
+def installed_files():
+    """Return what the wheel has put into site-packages; the bytecode and the scripts that pip makes are not its own."""
+    names = {name.as_posix() for name in importlib.metadata.files("cdn-manager") if name.suffix != ".pyc"}
+    return {name for name in names if not name.startswith("..")}
+
+
+def test_wheel_installs_what_it_must_and_nothing_stray():
+    assert complaints(installed_files()) == []
+
+
+def test_wheel_adds_two_modules_and_three_packages_to_site_packages():
+    top = {name.split("/")[0].split(".")[0] for name in installed_files() if ".dist-info/" not in name}
+    assert top == {"cdn_manager", "constants", "cdn_cli", "cdn_config", "cdn_engine", "cdn_manager-stubs",
+                   "constants-stubs"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda names: names - {"cdn_manager.pxd"}, "cdn_manager.pxd is missing"),
+        (lambda names: names - {"cdn_engine/py.typed"}, "cdn_engine/py.typed is missing"),
+        (lambda names: names - {"cdn_manager.abi3.so"}, "cdn_manager.pyx is missing"),
+        (lambda names: names - {"cdn_engine/_disk.abi3.so"}, "cdn_engine/_disk.pyx is missing"),
+        (lambda names: names | {"setup.py"}, "setup.py is stray"),
+        (lambda names: names | {"build/constants.c"}, "build/constants.c is stray"),
+        (lambda names: {name for name in names if "LICENSE" not in name}, "the LICENSE is missing"),
+    ],
+)
+def test_check_of_the_wheel_finds_what_is_wrong_with_it(change, complaint):
+    names = {name.replace(".pyd", ".abi3.so") for name in installed_files()}
+    assert complaints(change(names)) == [complaint]
+
+
+def test_modules_import_from_any_directory(tmp_path):
+    program = "from cdn_manager import CDNManager, CDNCredentials; from constants import log, logerror"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "signature"),
+    [
+        ("CDNManager", "(credentials, config=None, transfer_config=None, deadline=None)"),
+        ("CDNManager.store", "(self, bucket, filename, source, progress=None, overwrite=True)"),
+        ("CDNManager.fetch", "(self, folder, filename, path=None, progress=None, sha256=None)"),
+        ("CDNManager.upload_bytes", "(self, bucket, filename, file_bytes)"),
+        ("CDNManager.download_file", "(self, folder, filename)"),
+        ("CDNManager.orphans", "(self, bucket, older_than=86400)"),
+        (
+            "CDNCredentials",
+            "(host, downloader_access_key=None, downloader_access_secret=None, uploader_access_key=None, "
+            "uploader_access_secret=None, region='us-east-1')",
+        ),
+    ],
+)
+def test_compiled_classes_and_methods_have_real_signatures(name, signature):
+    thing = cdn_manager
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    assert str(inspect.signature(thing)) == signature
+
+
+def test_help_begins_with_the_signature_and_the_description():
+    lines = pydoc.plain(pydoc.render_doc(cdn_manager.CDNManager)).splitlines()
+    assert " |  CDNManager(credentials, config=None, transfer_config=None, deadline=None)" in lines
+    assert " |  Moves objects between this machine and the CDN." in lines
+    assert not any("--" in line for line in lines[:12])
+
+
+def test_every_public_name_is_documented():
+    for name in cdn_manager.__all__:
+        thing = getattr(cdn_manager, name)
+        assert isinstance(thing, tuple) or inspect.getdoc(thing), name

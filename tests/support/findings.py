@@ -1,0 +1,13 @@
+"""The findings of a check, by name."""
+
+from cdn_cli.checks import check
+
+
+def findings_of(credentials, *names):
+    """Run the check; return its findings by name."""
+    return {finding.name: finding for finding in check(credentials, *names)}
+
+
+def states(findings):
+    """Return the state of each finding by name."""
+    return {name: finding.state for name, finding in findings.items()}

@@ -1,0 +1,24 @@
+"""Payloads for uploads, and names for their sizes."""
+
+import hashlib
+import os
+
+PART = 8 << 20  # bytes; a payload larger than this is a multipart upload
+
+
+def payload_of(size):
+    """Return random bytes in which no two blocks are the same."""
+    block = os.urandom(min(size, 1 << 20))
+    return b"".join(index.to_bytes(8, "big") + block[8:] for index in range(-(-size // (1 << 20))))[:size]
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def size_id(size):
+    """Name a size for pytest: '1-byte', '1-part', '3-parts-and-1-byte'."""
+    parts, rest = divmod(size + 1, PART)
+    if parts and rest < 3:
+        return f"{parts}-part{'s' * (parts > 1)}{('-less-1-byte', '', '-and-1-byte')[rest]}"
+    return f"{size}-byte{'s' * (size != 1)}"
