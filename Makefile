@@ -67,7 +67,7 @@ bench: .venv/.demo
 demo: .venv/.demo
 	@$(BIN)/python examples/demo.py $(if $(FILE),"$(FILE)")
 
-.venv/.dev: EXTRA = dev
+.venv/.dev: EXTRA = cli,dev
 .venv/.dev: $(WHEEL)
 	$(install)
 
