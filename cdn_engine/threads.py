@@ -70,6 +70,10 @@ def join(workers: Iterable[threading.Thread]) -> None:
                 worker.join()
                 break
             except RuntimeError:  # not started, or just being started
-                if worker not in threading.enumerate() or time.monotonic() > patience:
+                if worker not in threading.enumerate():
                     break
+                if time.monotonic() > patience:
+                    # Ctrl-C came before the system was asked for a thread. Only a start, after which it ends by itself,
+                    # takes it off the list of threads.
+                    worker.start()
                 time.sleep(0.001)

@@ -34,6 +34,22 @@ def test_ctrl_c_while_a_thread_starts_is_a_keyboard_interrupt():
     assert not thread.is_alive()
 
 
+def test_ctrl_c_before_the_system_starts_a_thread_leaves_none_behind(monkeypatch):
+    begin = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads, "_STARTING", 0.01)
+    thread = threading.Thread(target=lambda: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, begin, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            threads.start(thread)
+    threads.join([thread])
+    assert thread not in threading.enumerate()
+
+
 def test_thread_that_cannot_be_started_is_an_error():
     with pytest.raises(RuntimeError, match="can't start new thread"):
         threads.start(Failing())
