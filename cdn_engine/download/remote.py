@@ -70,4 +70,3 @@ class RemoteObject:
                     raise no_time_left(error, kept) from error
                 if wait(pause):
                     raise
-

@@ -7,7 +7,7 @@ from cdn_engine.download.connection import Connection
 from cdn_engine.download.plan import Plan
 from cdn_engine.download.settings import Settings
 from cdn_engine.download.tuner import Tuner
-from cdn_engine.threads import SharedState
+from cdn_engine.shared_state import SharedState
 from cdn_engine.wire.deadline import Deadline
 
 __all__ = ["State"]

@@ -153,4 +153,3 @@ class Requests:
             raise error
         self._state.check_deadline(pause)
         return pause
-

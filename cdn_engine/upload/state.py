@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from cdn_engine.errors import DeadlineExceededError, explain
-from cdn_engine.threads import SharedState
+from cdn_engine.shared_state import SharedState
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.pace import Pace
 

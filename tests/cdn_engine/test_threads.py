@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from cdn_engine import threads
-from cdn_engine.threads import SharedState
 
 pytestmark = pytest.mark.portable
 
@@ -57,28 +56,3 @@ def test_thread_that_cannot_be_started_is_an_error():
 
 def test_join_skips_threads_that_were_never_started():
     threads.join([threading.Thread(), threading.Thread()])
-
-
-def test_news_wake_the_calling_thread_and_the_workers():
-    state = SharedState()
-    happened = threading.Event()
-
-    def work():
-        assert state.wait_for(happened.is_set, 60)
-        with state.lock:
-            state.notify()
-
-    worker = threading.Thread(target=work)
-    threads.start(worker)
-    with state.lock:
-        happened.set()
-        state.notify()
-    state.wait_for_news(60)
-    threads.join([worker])
-    state.wait_for_news(60)
-
-
-def test_waiting_without_news_ends_by_itself():
-    state = SharedState()
-    state.wait_for_news(0.001)
-    assert not state.wait_for(lambda: False, 0.001)

@@ -186,7 +186,7 @@ def test_ctrl_c_while_the_lock_is_being_released_does_not_keep_it(partial, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FileLock, "release", interrupted_release)
-    with pytest.raises(KeyboardInterrupt), partial.locked():
+    with pytest.raises(KeyboardInterrupt) as caught, partial.locked():
         pass
-    with Partial(partial.final).locked(0.1):
-        pass
+    with Partial(partial.final).locked():
+        assert caught.value.__traceback__ is not None  # at hand, with all that its frames hold
