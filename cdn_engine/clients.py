@@ -22,6 +22,7 @@ from cdn_engine.errors import CDNError
 from cdn_engine.upload import upload_fileobj
 from cdn_engine.upload.body import send_in_pieces
 from cdn_engine.wire import attempt
+from cdn_engine.wire.session import Session
 
 __all__ = ["ClientFactory"]
 
@@ -86,6 +87,8 @@ class ClientFactory:
         client = self._session.client(
             "s3", endpoint_url=self._host, region_name=self._region, config=self._config
         )
+        # botocore has no public way to choose the session.
+        client._endpoint.http_session = Session(self._host, client.meta.config)
         attempt.register(client)
         events = client.meta.events
         events.register("before-call.s3", _drop_expect)
@@ -96,13 +99,12 @@ class ClientFactory:
 
 
 def _create_session() -> Any:
-    """Return a botocore session that reads no profile, no file and no AWS variable except the CA bundle."""
+    """Return a botocore session that reads no profile, no file and no AWS variable."""
     silent: dict[str, tuple[Any, ...]] = {
         name: (None, None, default, convert)
         for name, (_, _, default, convert) in botocore.session.Session.SESSION_VARIABLES.items()
     }
     silent["config_file"] = silent["credentials_file"] = (None, None, os.devnull, None)
-    silent["ca_bundle"] = (None, "AWS_CA_BUNDLE", None, None)
     session = botocore.session.Session(session_vars=silent)
     session.get_component("config_store").set_config_variable("s3", {})
     session.register_component("data_loader", _LOADER)

@@ -14,7 +14,7 @@ class RemoteObject:
     """An object, by bucket and key.
 
     Args:
-        client: A boto3 S3 client that knows ``Attempt``.
+        client: A boto3 S3 client.
         bucket: The bucket.
         key: The object's key.
         extra: Further arguments for every request, such as ``VersionId``.
@@ -41,8 +41,8 @@ class RemoteObject:
 
     def get(self, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt at a GET. Return boto3's response, whose body the caller closes."""
-        response: dict[str, Any] = self._client.get_object(
-            Bucket=self.bucket, Key=self.key, Attempt=attempt, **self._extra, **arguments
+        response: dict[str, Any] = attempt.call(
+            self._client.get_object, Bucket=self.bucket, Key=self.key, **self._extra, **arguments
         )
         return response
 
@@ -57,8 +57,8 @@ class RemoteObject:
         failures = 0
         while True:
             try:
-                response: dict[str, Any] = self._client.head_object(
-                    Bucket=self.bucket, Key=self.key, Attempt=Attempt(), **self._extra
+                response: dict[str, Any] = Attempt().call(
+                    self._client.head_object, Bucket=self.bucket, Key=self.key, **self._extra
                 )
                 return response
             except Exception as error:

@@ -39,7 +39,7 @@ class Requests:
     """Makes the requests of one upload.
 
     Args:
-        client: A boto3 S3 client that knows ``Attempt``.
+        client: A boto3 S3 client.
         bucket: The bucket.
         key: The object's key.
         extra: Arguments for every request that accepts them.
@@ -118,9 +118,8 @@ class Requests:
         if "Body" in self._members(operation):
             arguments["Body"] = b"" if body is None else body
         try:
-            answer: dict[str, Any] = getattr(self._client, xform_name(operation))(
-                Bucket=self._bucket, Key=self._key, Attempt=Attempt(), **arguments
-            )
+            method = getattr(self._client, xform_name(operation))
+            answer: dict[str, Any] = Attempt().call(method, Bucket=self._bucket, Key=self._key, **arguments)
             proof = _PROOF.get(operation)
             if proof is not None and not answer.get(proof):
                 raise StoreProtocolError(f"the store's answer to {operation} has no {proof}: the request is not done")

@@ -26,7 +26,7 @@ class Transfer:
     """One upload.
 
     Args:
-        client: A boto3 S3 client that knows ``Attempt``.
+        client: A boto3 S3 client.
         source: The payload.
         bucket: The bucket.
         key: The object's key.

@@ -1,57 +1,87 @@
 """One request through a boto3 client without botocore's retries, which the engines' own retries replace.
 
-An ``Attempt`` passed as the parameter ``Attempt`` of a client method marks the request. Requests without one keep
-botocore's retries.
+Requests that are not made by an ``Attempt`` keep botocore's retries.
 """
 
 import contextlib
 import functools
+import socket
+import struct
+import threading
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Attempt", "register"]
+__all__ = ["Attempt", "current", "register"]
+
+_DROP_WHAT_IS_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER
+
+_running = threading.local()
 
 
 class Attempt:
-    """A request that is made once.
+    """A request that is made once, and that another thread can cut.
+
+    Args:
+        read_timeout: Seconds to wait for bytes of the answer; None for the client's own timeout.
 
     Attributes:
+        read_timeout: See above.
         raw: The urllib3 response, once the head of the answer has arrived.
     """
 
-    raw: Any = None
+    def __init__(self, read_timeout: float | None = None) -> None:
+        self.read_timeout = read_timeout
+        self.raw: Any = None
+        self._socket: Any = None
+        self._is_cut = False
+
+    def call(self, method: Callable[..., Any], **arguments: Any) -> Any:
+        """Call a method of a boto3 client in this thread, as this attempt."""
+        _running.attempt = self
+        try:
+            return method(**arguments)
+        finally:
+            _running.attempt = None
+
+    def use(self, connection_socket: Any) -> None:
+        """Take note of the socket that the request uses from now on, also while it is still being connected.
+
+        Raises:
+            ConnectionAbortedError: The attempt has been cut.
+        """
+        self._socket = connection_socket
+        if self._is_cut:
+            raise ConnectionAbortedError("the request was cut")
 
     def cut(self) -> None:
-        """Wake the thread that reads the answer; to it, the connection ends. Safe from another thread."""
-        if self.raw is not None:
-            # Raised if the body has been read to its end, or the connection is back in the pool.
-            with contextlib.suppress(OSError, RuntimeError, ValueError):
-                self.raw.shutdown()
+        """End the request at whatever stage it is; what is still to be sent is dropped. Safe from another thread."""
+        self._is_cut = True
+        connection_socket = self._socket
+        if connection_socket is None:
+            return
+        plain = getattr(connection_socket, "socket", connection_socket)  # TLS inside the TLS of a proxy
+        with contextlib.suppress(OSError):
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_UNSENT)
+        with contextlib.suppress(OSError):
+            # Not SSLSocket.shutdown, after which another thread would send and receive without TLS.
+            socket.socket.shutdown(plain, socket.SHUT_RDWR)
+
+
+def current() -> Attempt | None:
+    """Return the attempt that this thread is making; None if its request is none."""
+    return getattr(_running, "attempt", None)
 
 
 def register(client: Any) -> None:
-    """Teach a boto3 client the parameter ``Attempt``."""
-    client.meta.events.register("before-parameter-build.s3", _take_attempt)
+    """Keep botocore's handlers for retries and region redirects away from attempts."""
     client.meta.events.register_first("needs-retry.s3", functools.partial(_end_attempt, client.exceptions))
 
 
-def _take_attempt(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    """Move the ``Attempt`` past botocore's validation of the parameters."""
-    attempt = params.pop("Attempt", None)
-    if attempt is not None:
-        context["cdn_attempt"] = attempt
-
-
 def _end_attempt(
-    exceptions: Any,
-    response: Any,
-    caught_exception: BaseException | None,
-    request_dict: dict[str, Any],
-    operation: Any,
-    **_: Any,
+    exceptions: Any, response: Any, caught_exception: BaseException | None, operation: Any, **_: Any
 ) -> None:
-    """Raise the failure of an ``Attempt`` here, before botocore's handlers for retries and region redirects run."""
-    attempt = request_dict["context"].get("cdn_attempt")
-    if attempt is None:
+    """Raise the failure of an ``Attempt`` here, before botocore's handlers run."""
+    if current() is None:
         return
     if caught_exception is not None:
         raise caught_exception
@@ -59,4 +89,3 @@ def _end_attempt(
     if http.status_code >= 300:
         code = parsed.get("Error", {}).get("Code")
         raise exceptions.from_code(code)(parsed, operation.name)
-    attempt.raw = http.raw

@@ -1,0 +1,258 @@
+"""Sends the requests of a boto3 client over urllib3, in place of botocore's own session.
+
+Its connections never serve two processes, its pool has no lock that Ctrl-C or a fork could leave behind and no limit to
+run into, and another thread can cut a request at any stage.
+"""
+
+import collections
+import os
+import queue
+import socket
+from typing import Any
+
+import urllib3
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.httpsession import ProxyConfiguration, mask_proxy_url
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from cdn_engine.wire import attempt
+from cdn_engine.wire.proxy import find_proxy
+from cdn_engine.wire.tls import tls_context
+
+__all__ = ["Session"]
+
+_process = object()  # changes with each fork
+
+
+def _note_fork() -> None:
+    global _process
+    _process = object()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+class Session:
+    """What a botocore endpoint needs of an HTTP session: ``send`` and ``close``.
+
+    Args:
+        url: The store's URL. Requests to other hosts are not for this session.
+        config: The client's configuration: timeouts, proxies, client certificate, keep-alive.
+
+    Thread-safety: safe, and safe to use in a child after a fork.
+    """
+
+    def __init__(self, url: str, config: Config) -> None:
+        self._url = url
+        self._config: Any = config
+        self._opened: tuple[object, HTTPConnectionPool, str | None] | None = None
+
+    def send(self, request: Any) -> AWSResponse:
+        """Send a prepared request.
+
+        Args:
+            request: botocore's ``AWSPreparedRequest``.
+
+        Returns:
+            The answer, whose body has been read unless the request asks for a stream.
+
+        Raises:
+            CDNError: The proxy cannot be used.
+            OSError: The CA bundle cannot be read.
+            botocore.exceptions.HTTPClientError: The network failed, in the classes that botocore has for it.
+        """
+        pool, proxy = self._pool()
+        running = attempt.current()
+        try:
+            response = pool.urlopen(
+                request.method,
+                self._target(request.url, pool, proxy),
+                body=request.body,
+                headers=request.headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=self._timeout(running),
+                preload_content=False,
+                decode_content=False,
+                enforce_content_length=False,
+            )
+            answer = AWSResponse(request.url, response.status, response.headers, response)
+            if running is not None:
+                running.raw = response
+            if not request.stream_output:
+                answer.content  # noqa: B018 - reads the body
+            return answer
+        except exceptions.SSLError as error:
+            raise SSLError(endpoint_url=request.url, error=error) from error
+        except (exceptions.NewConnectionError, socket.gaierror) as error:
+            raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
+        except exceptions.ProxyError as error:
+            raise ProxyConnectionError(proxy_url=mask_proxy_url(proxy or ""), error=error) from error
+        except exceptions.ConnectTimeoutError as error:
+            raise ConnectTimeoutError(endpoint_url=request.url, error=error) from error
+        except exceptions.ReadTimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+        except exceptions.ProtocolError as error:
+            raise ConnectionClosedError(endpoint_url=request.url, error=error) from error
+        except exceptions.HTTPError as error:
+            raise HTTPClientError(error=error) from error
+
+    def close(self) -> None:
+        """Close the idle connections. The next request opens new ones."""
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[0] is _process:
+            opened[1].close()
+
+    def _pool(self) -> tuple[HTTPConnectionPool, str | None]:
+        """Return this process's connections, and the proxy they go through."""
+        opened = self._opened
+        # Not guarded by a lock, which another thread might hold while this process is forked: if two threads open a
+        # pool at once, one of them is used for one request.
+        if opened is None or opened[0] is not _process:
+            proxy = find_proxy(self._url, self._config.proxies)
+            opened = self._opened = (_process, self._open(proxy), proxy)
+        return opened[1], opened[2]
+
+    def _open(self, proxy: str | None) -> HTTPConnectionPool:
+        options: dict[str, Any] = {"socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]}
+        if self._config.tcp_keepalive:
+            options["socket_options"].append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+        if self._url.startswith("https:"):
+            options["ssl_context"] = context = tls_context()
+            if self._config.client_cert is not None:
+                certificate = self._config.client_cert
+                context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+        if proxy is not None:
+            return self._open_through(proxy, options)
+        store = urllib3.util.parse_url(self._url)
+        pool: type[HTTPConnectionPool] = _HTTPSPool if store.scheme == "https" else _HTTPPool
+        return pool(store.host, store.port, **options)
+
+    def _open_through(self, proxy: str, options: dict[str, Any]) -> HTTPConnectionPool:
+        settings = self._config.proxies_config or {}
+        if proxy.startswith("https:"):
+            context = tls_context(settings.get("proxy_ca_bundle"))
+            certificate = settings.get("proxy_client_cert")
+            if certificate is not None:
+                context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+            options["proxy_ssl_context"] = context
+        manager = urllib3.ProxyManager(
+            proxy,
+            proxy_headers=ProxyConfiguration().proxy_headers_for(proxy),
+            use_forwarding_for_https=bool(settings.get("proxy_use_forwarding_for_https")),
+            **options,
+        )
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return manager.connection_from_url(self._url)
+
+    def _target(self, url: str, pool: HTTPConnectionPool, proxy: str | None) -> str:
+        """Return what stands in the request line, exactly as it was signed."""
+        settings = self._config.proxies_config or {}
+        if proxy is not None and (pool.scheme == "http" or settings.get("proxy_use_forwarding_for_https")):
+            return url
+        start = url.find("/", url.index("//") + 2)
+        return "/" if start < 0 else url[start:]
+
+    def _timeout(self, running: attempt.Attempt | None) -> urllib3.Timeout:
+        read = self._config.read_timeout
+        if running is not None and running.read_timeout is not None:
+            read = running.read_timeout
+        return urllib3.Timeout(connect=self._config.connect_timeout, read=read)
+
+
+class _Idle:
+    """The idle connections of a pool: a queue, as urllib3 uses one, without a lock and without a limit.
+
+    The queue's own lock could be found held by nobody: after Ctrl-C in the middle of it, or in the child of a fork.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        self._connections: collections.deque[Any] = collections.deque()  # whose operations are atomic
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        try:
+            return self._connections.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, connection: Any, block: bool = False, timeout: float | None = None) -> None:
+        if connection is not None:  # urllib3's placeholder for a connection that is not open yet
+            self._connections.append(connection)
+
+
+class _Connection(HTTPConnection):
+    """Tells the running attempt which socket it uses."""
+
+    def _new_conn(self) -> socket.socket:
+        # As urllib3's own, which its SOCKS support replaces too; but the attempt knows the socket while it connects.
+        failure: Exception = OSError("the name has no address")
+        try:
+            for family, kind, protocol, _, address in socket.getaddrinfo(
+                self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM
+            ):
+                try:
+                    return self._connect(socket.socket(family, kind, protocol), address)
+                except OSError as error:
+                    failure = error
+        except socket.gaierror as error:
+            raise exceptions.NameResolutionError(self.host, self, error) from error
+        except (OSError, UnicodeError) as error:
+            failure = error
+        if isinstance(failure, TimeoutError):
+            raise exceptions.ConnectTimeoutError(self, f"no connection within {self.timeout:g} s") from failure
+        raise exceptions.NewConnectionError(self, f"no connection: {failure}") from failure
+
+    def _connect(self, connection: socket.socket, address: Any) -> socket.socket:
+        try:
+            _use(connection)
+            for option in self.socket_options or ():
+                connection.setsockopt(*option)
+            connection.settimeout(self.timeout)
+            connection.connect(address)
+            return connection
+        except BaseException:
+            connection.close()
+            raise
+
+    def connect(self) -> None:
+        super().connect()
+        _use(self.sock)
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        if self.sock is not None:  # an idle connection
+            _use(self.sock)
+        super().request(*arguments, **options)
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    pass
+
+
+def _use(connection: Any) -> None:
+    running = attempt.current()
+    if running is not None:
+        running.use(connection)
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+    QueueCls: Any = _Idle
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+    QueueCls: Any = _Idle
