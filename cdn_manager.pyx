@@ -5,18 +5,9 @@ import os
 
 from cdn_engine import clients, paths
 from cdn_engine.errors import (
-    TRANSFER_ERRORS,
-    CDNError,
-    CredentialMissingError,
-    DeadlineExceededError,
-    IntegrityError,
-    ObjectChangedError,
-    ObjectExistsError,
-    OutcomeUnknownError,
-    StalledError,
-    StoreProtocolError,
-    UnsafePathError,
-    explain,
+    TRANSFER_ERRORS, CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, NotAStoreError,
+    ObjectChangedError, ObjectExistsError, OutcomeUnknownError, StalledError, StoreProtocolError, UnsafePathError,
+    explain, printable,
 )
 from cdn_engine.host import objection_to, warn_of_plain_http
 from cdn_engine.result import TransferResult
@@ -31,6 +22,7 @@ __all__ = [
     "CredentialMissingError",
     "DeadlineExceededError",
     "IntegrityError",
+    "NotAStoreError",
     "ObjectChangedError",
     "ObjectExistsError",
     "OutcomeUnknownError",
@@ -113,7 +105,7 @@ cdef class CDNManager:
         download_client: boto3 S3 client with the read key; None without one.
         upload_client: boto3 S3 client with the write key; None without one.
 
-    Thread-safety: every method may be called from several threads. After a fork, create a new manager.
+    Thread-safety: every method may be called from several threads, and in the children of a fork.
     """
 
     def __init__(self, CDNCredentials credentials not None, config=None, transfer_config=None, deadline=None):
@@ -136,7 +128,7 @@ cdef class CDNManager:
         try:
             self.store(bucket, filename, file_bytes)
         except Exception as error:
-            logerror(f"upload of {bucket!r}/{filename!r} with the uploader key failed: {explain(error)}")
+            logerror(printable(f"upload of {bucket}/{filename} with the uploader key failed: {explain(error)}"))
             return False
         return True
 
@@ -145,7 +137,7 @@ cdef class CDNManager:
         try:
             self.fetch(folder, filename)
         except Exception as error:
-            logerror(f"download of {folder!r}/{filename!r} with the downloader key failed: {explain(error)}")
+            logerror(printable(f"download of {folder}/{filename} with the downloader key failed: {explain(error)}"))
             return False
         return True
 
@@ -195,6 +187,7 @@ cdef class CDNManager:
             ObjectChangedError: The source changed during the upload.
             OutcomeUnknownError: The store's answer was lost, and a retry cannot tell whether the object was stored.
             StoreProtocolError: The store's answer does not prove that the object is stored.
+            NotAStoreError: What answers at ``host`` is not the store.
             DeadlineExceededError: It took longer than ``deadline``; no unfinished upload remains at the store.
             TypeError: The source is neither bytes-like, nor a path, nor a binary file object.
             botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
@@ -232,6 +225,7 @@ cdef class CDNManager:
             ObjectChangedError: The object was replaced again and again during the download.
             StalledError, DeadlineExceededError: Too slow; what has arrived is kept for the next call.
             StoreProtocolError: The store's answers contradict themselves.
+            NotAStoreError: What answers at ``host`` is not the store.
             botocore.exceptions.ClientError: The store refused; other exceptions of botocore and urllib3 for network
                 failures.
             OSError: The disk refused.

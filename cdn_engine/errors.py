@@ -9,6 +9,7 @@ __all__ = [
     "CredentialMissingError",
     "DeadlineExceededError",
     "IntegrityError",
+    "NotAStoreError",
     "ObjectChangedError",
     "ObjectExistsError",
     "OutcomeUnknownError",
@@ -16,11 +17,23 @@ __all__ = [
     "StoreProtocolError",
     "UnsafePathError",
     "explain",
+    "printable",
 ]
 
 
 class CDNError(Exception):
-    """Base class of this package's exceptions."""
+    """Base class of this package's exceptions.
+
+    Attributes:
+        subject: The object that the error is about, as ``bucket/key``; empty if it is about none. ``str`` puts it before
+            the text, and escapes in both whatever could forge a line of a log.
+    """
+
+    subject = ""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return printable(f"{self.subject}: {text}" if self.subject else text)
 
 
 class CredentialMissingError(CDNError):
@@ -59,6 +72,10 @@ class StoreProtocolError(CDNError):
     """The store's answer contradicts the request or itself."""
 
 
+class NotAStoreError(CDNError):
+    """What answers at ``host`` is not the store: a web page in the place of an object, or a redirect elsewhere."""
+
+
 # Everything that a transfer raises: our own errors, the store's refusals, the network's failures and the disk's.
 TRANSFER_ERRORS: tuple[type[Exception], ...] = (CDNError, ClientError, BotoCoreError, HTTPError, OSError)
 
@@ -79,7 +96,7 @@ def explain(error: BaseException) -> str:
         error: The exception that ended the transfer.
 
     Returns:
-        Text without line breaks.
+        One printable line. It leaves out ``CDNError.subject``: whoever logs it names bucket and key once.
 
     Thread-safety: safe.
     """
@@ -93,5 +110,15 @@ def explain(error: BaseException) -> str:
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror if error.filename is None else f"{error.strerror}: {str(error.filename)!r}"
     else:
-        text = str(error) or type(error).__name__
-    return " ".join(text.split())
+        text = Exception.__str__(error) if isinstance(error, CDNError) else str(error)
+    return printable(" ".join(text.split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Escape whatever could control a terminal or forge a line of a log in text from a store, a key or a file name.
+
+    Thread-safety: safe.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

@@ -13,6 +13,7 @@ from cdn_engine.errors import CDNError as CDNError
 from cdn_engine.errors import CredentialMissingError as CredentialMissingError
 from cdn_engine.errors import DeadlineExceededError as DeadlineExceededError
 from cdn_engine.errors import IntegrityError as IntegrityError
+from cdn_engine.errors import NotAStoreError as NotAStoreError
 from cdn_engine.errors import ObjectChangedError as ObjectChangedError
 from cdn_engine.errors import ObjectExistsError as ObjectExistsError
 from cdn_engine.errors import OutcomeUnknownError as OutcomeUnknownError
@@ -29,6 +30,7 @@ __all__ = [
     "CredentialMissingError",
     "DeadlineExceededError",
     "IntegrityError",
+    "NotAStoreError",
     "ObjectChangedError",
     "ObjectExistsError",
     "OutcomeUnknownError",

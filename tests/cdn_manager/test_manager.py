@@ -136,7 +136,7 @@ def swapped(store, folder):
 def test_upload_with_a_read_only_key_is_refused_with_the_reason(swapped, bucket, log_lines):
     assert swapped.upload_bytes(bucket, "key", b"abc") is False
     (line,) = log_lines()
-    assert line.startswith(f"upload of '{bucket}'/'key' with the uploader key failed: the store answered 403 Access")
+    assert line.startswith(f"upload of {bucket}/key with the uploader key failed: the store answered 403 Access")
     with pytest.raises(ClientError, match="AccessDenied"):
         swapped.store(bucket, "key", b"abc")
 
@@ -145,7 +145,7 @@ def test_download_with_a_write_only_key_is_refused_with_the_reason(swapped, mana
     manager.store(bucket, "key", b"abc")
     assert swapped.download_file(bucket, "key") is False
     (line,) = log_lines()
-    assert line.startswith(f"download of '{bucket}'/'key' with the downloader key failed: the store answered 403 Acc")
+    assert line.startswith(f"download of {bucket}/key with the downloader key failed: the store answered 403 Acc")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cdn_manager import (
     CredentialMissingError,
     DeadlineExceededError,
     IntegrityError,
+    NotAStoreError,
     ObjectChangedError,
     ObjectExistsError,
     OutcomeUnknownError,
@@ -36,8 +37,8 @@ def one_attempt(monkeypatch):
 
 def test_every_error_type_can_be_imported_from_cdn_manager():
     imported = {
-        CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, ObjectChangedError, ObjectExistsError,
-        OutcomeUnknownError, StalledError, StoreProtocolError, UnsafePathError,
+        CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, NotAStoreError, ObjectChangedError,
+        ObjectExistsError, OutcomeUnknownError, StalledError, StoreProtocolError, UnsafePathError,
     }  # fmt: skip
     defined = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, CDNError)}
     assert imported == defined
