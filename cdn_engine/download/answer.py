@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from cdn_engine.errors import CDNError, IntegrityError, StoreProtocolError
+from cdn_engine.errors import CDNError, StoreProtocolError
 
 __all__ = ["Answer", "Changed", "Unranged", "Version", "digest_of", "parse_sha256", "strong_etag"]
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_EMPTY_RANGE = re.compile(r"bytes (0--1|\*)/0")  # what some stores answer for an empty object
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -66,18 +67,21 @@ class Answer:
     version_id: str | None
 
     @classmethod
-    def of(cls, response: dict[str, Any], name: str) -> "Answer":
+    def of(cls, response: dict[str, Any]) -> "Answer":
         """Read boto3's response.
 
         Raises:
-            StoreProtocolError: It is a part of the object ``name`` and does not say which.
+            StoreProtocolError: It is a part of the object and does not say which.
         """
         first, last, total = 0, None, response.get("ContentLength")
-        match = _CONTENT_RANGE.fullmatch(response.get("ContentRange") or "")
+        content_range = response.get("ContentRange") or ""
+        match = _CONTENT_RANGE.fullmatch(content_range)
         if match:
             first, last, total = int(match[1]), int(match[2]), None if match[3] == "*" else int(match[3])
+        elif _EMPTY_RANGE.fullmatch(content_range):
+            total = 0
         elif response["ResponseMetadata"]["HTTPStatusCode"] == 206:
-            raise StoreProtocolError(f"the store sent a part of {name} without saying which")
+            raise StoreProtocolError("the store sent a part of the object without saying which")
         return cls(first, last, total, strong_etag(response), digest_of(response), response.get("VersionId"))
 
 
@@ -85,20 +89,20 @@ class Version:
     """What is known about the version of the object that a download began with.
 
     Args:
-        name: Bucket and key, for messages.
         pinned: The digest that the caller requires; None for the one in the object's metadata.
 
     Attributes:
         etag: The strong ETag; None without one.
         sha256: The digest that the content must have; None without one.
+        claimed: The digest in the object's metadata; None without one.
         version_id: The store's version id; None without one.
     """
 
-    def __init__(self, name: str, pinned: str | None) -> None:
-        self._name = name
+    def __init__(self, pinned: str | None) -> None:
         self._pinned = pinned
         self.etag: str | None = None
         self.sha256 = pinned
+        self.claimed: str | None = None
         self.version_id: str | None = None
 
     @property
@@ -108,20 +112,11 @@ class Version:
 
     def resume(self, etag: str | None, sha256: str | None) -> None:
         """Take over what an earlier call knew."""
-        self.etag, self.sha256 = etag, self._pinned or sha256
+        self.etag, self.sha256, self.claimed = etag, self._pinned or sha256, sha256
 
     def learn(self, answer: Answer) -> None:
-        """Take over what the first answer tells.
-
-        Raises:
-            IntegrityError: The object carries another digest than the one that the caller requires.
-        """
-        if self._pinned is not None and answer.sha256 is not None and answer.sha256 != self._pinned:
-            raise IntegrityError(
-                f"{self._name} should have the SHA-256 {self._pinned}, but its metadata says {answer.sha256}: "
-                "nothing was downloaded"
-            )
-        self.etag, self.sha256 = answer.etag, self._pinned or answer.sha256
+        """Take over what the first answer tells. What the caller requires stands above the object's metadata."""
+        self.etag, self.sha256, self.claimed = answer.etag, self._pinned or answer.sha256, answer.sha256
 
     def compare(self, answer: Answer) -> None:
         """Make sure that an answer is about this version.
@@ -129,7 +124,8 @@ class Version:
         Raises:
             Changed: It is about another one.
         """
+        self.claimed = self.claimed or answer.sha256
         self.sha256 = self.sha256 or answer.sha256
-        if answer.etag != self.etag or answer.sha256 not in (None, self.sha256):
+        if answer.etag != self.etag or answer.sha256 not in (None, self.claimed):
             raise Changed("another ETag or digest")
         self.version_id = answer.version_id

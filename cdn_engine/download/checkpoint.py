@@ -1,6 +1,7 @@
 """Saves the state of a download for the next call, and restores it."""
 
 import contextlib
+import errno
 
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
@@ -8,11 +9,13 @@ from cdn_engine.download.state import State
 
 __all__ = ["Checkpoint"]
 
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+
 
 class Checkpoint:
     """Keeps journal and partial in step with the plan.
 
-    Thread-safety: for the calling thread, which holds the partial's lock.
+    Thread-safety: for one thread at a time, while the partial's lock is held.
     """
 
     def __init__(self, remote: RemoteObject, state: State, partial: Partial) -> None:
@@ -36,6 +39,9 @@ class Checkpoint:
         self._partial.reserve(size)
         state.version.resume(journal["etag"], journal["sha256"])
         state.plan.resume(size, journal["finished"])
+        if not state.resumable:  # an earlier call knew the digest, this one does not
+            self.discard()
+            return
         state.resumed_from = self._saved = state.plan.on_disk
         if not state.plan.missing:  # ask for the last byte again: its answer serves as the stat
             state.plan.resume(size, [(0, size - 1)])
@@ -48,15 +54,20 @@ class Checkpoint:
             if on_disk == self._saved or not self._state.resumable:
                 return
             finished = plan.finished()
-        self._partial.reopen()
-        self._partial.sync()
+        try:
+            self._partial.reopen()
+            self._partial.sync()
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTORS:
+                return
+            raise
         # A full disk on which the object's own space is reserved; on Windows, a scanner that has the file open.
         with contextlib.suppress(OSError):
             self._partial.journal.write({
                 "identity": self._remote.identity(),
                 "size": plan.size,
                 "etag": version.etag,
-                "sha256": version.sha256,
+                "sha256": version.claimed,
                 "finished": finished,
             })
             self._saved = on_disk

@@ -1,4 +1,4 @@
-"""One connection of a download as the other threads see it: what it delivers, whether it stalls, and how it is cut."""
+"""One request of a download as the other threads see it: what it delivers, how long it is silent, and how it is cut."""
 
 import time
 
@@ -11,47 +11,60 @@ _STALL_RATE = 1024  # bytes a second; a connection slower than this for the read
 
 
 class Connection:
-    """A connection that downloads one span, with as many attempts as that takes.
+    """A request for one span.
+
+    Args:
+        span: The bytes it asks for.
+        transferred: Bytes that the download has received so far.
 
     Attributes:
-        span: The bytes it downloads.
-        failures: Failed attempts since the last progress.
-        retried_at: Where the last failed attempt ended.
-        attempt: The request under way.
+        span: The bytes it asks for.
+        attempt: The request.
+        aside: The request for the object's size, which the answer did not tell; None without one.
+        began: When it was made.
         delivering: True while the body of its answer is being read.
         received: Bytes of that body so far, those to be skipped included.
-        cut_off: Why the calling thread has cut the attempt; None if it has not.
+        cut_off: Why the calling thread has cut the request; None if it has not.
     """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, transferred: int) -> None:
         self.span = span
-        self.failures = 0
-        self.retried_at = span.pos
-        self.begin()
-
-    def begin(self) -> None:
-        """Begin a new attempt."""
         self.attempt = Attempt()
+        self.aside: Attempt | None = None
+        self.began = time.monotonic()
         self.delivering = False
         self.received = 0
         self.cut_off: str | None = None
-        self.watch(time.monotonic())
+        self._transferred_before = transferred
+        self.watch(self.began)
 
     def watch(self, now: float) -> None:
         """Judge the connection by what it delivers from now on."""
         self._watched_at = now
         self._watched_bytes = self.received
 
+    def received_beside(self, transferred: int) -> bool:
+        """Return True if other connections have received bytes since this one began; ``transferred`` counts them all."""
+        return transferred - self._transferred_before > self.received
+
     def cut_if_stalled(self, now: float, timeout: float) -> None:
-        """Cut the attempt if it delivered next to nothing for ``timeout`` seconds."""
+        """Cut the request if it delivered next to nothing for ``timeout`` seconds."""
         if not self.delivering or now - self._watched_at < timeout:
             return
         if self.received - self._watched_bytes < _STALL_RATE * timeout:
             self.cut(f"received fewer than {_STALL_RATE} bytes a second for {timeout:g} s")
         self.watch(now)
 
+    def cut_if_unanswered(self, now: float, patience: float) -> bool:
+        """Cut the request if it has had no answer for ``patience`` seconds. Return whether this was done."""
+        if self.delivering or self.cut_off is not None or now - self.began < patience:
+            return False
+        self.cut(f"no answer for {now - self.began:.0f} s")
+        return True
+
     def cut(self, reason: str) -> None:
-        """End the attempt from another thread."""
-        # In this order: what is read from a TLS connection after the cut is ciphertext.
+        """End the request from another thread."""
+        # In this order: what the thread reads after the cut is not to be believed.
         self.cut_off = reason
-        self.attempt.cut()
+        for attempt in filter(None, (self.attempt, self.aside)):
+            attempt.cut()

@@ -1,6 +1,6 @@
 """Compares each answer with what is known about the object, and learns from the first."""
 
-import time
+import re
 from typing import Any
 
 from cdn_engine.download.answer import Answer, Changed, Unranged
@@ -8,9 +8,13 @@ from cdn_engine.download.connection import Connection
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.state import State
-from cdn_engine.errors import StoreProtocolError
+from cdn_engine.errors import NotAStoreError, StoreProtocolError
+from cdn_engine.wire.attempt import Attempt
 
 __all__ = ["Judge"]
+
+_PAGE = re.compile(r"\s*(text/html|application/xhtml\+xml)\b", re.IGNORECASE)
+_NAME_OF_PAGE = re.compile(r".*\.x?html?", re.IGNORECASE | re.DOTALL)
 
 
 class Judge:
@@ -30,13 +34,14 @@ class Judge:
         Raises:
             Changed: It is about another version of the object.
             Unranged: Ranges cannot be used on this object.
-            IntegrityError: The object is not the one that the caller requires.
+            NotAStoreError: It is a web page in the place of the object.
             StoreProtocolError: It contradicts the request or itself.
             OSError: There is no space for the object.
         """
         state, span = self._state, connection.span
-        answer = Answer.of(response, self._remote.name)
-        total = self._size_elsewhere(response) if answer.total is None else answer.total
+        answer = Answer.of(response)
+        self._refuse_web_page(response, answer)
+        total = self._size_elsewhere(connection, response) if answer.total is None else answer.total
         if state.plan.size is None:  # then this is the only connection
             self._learn(connection, answer, total)
         with state.lock:
@@ -45,28 +50,55 @@ class Judge:
             state.version.compare(answer)
             if answer.last is None:
                 self._take_all(connection)
-            elif not answer.first <= span.pos <= answer.last < total:
+            elif total is None or not answer.first <= span.pos <= answer.last < total:
                 raise StoreProtocolError(
-                    f"the store was asked for byte {span.pos} of {self._remote.name} and sent bytes "
-                    f"{answer.first} to {answer.last} of {total}"
+                    f"the store was asked for byte {span.pos} and sent bytes {answer.first} to {answer.last} "
+                    f"of {'an unknown number' if total is None else total}"
                 )
-            connection.watch(time.monotonic())
-            connection.delivering = True
+        state.answered(connection)
         return span.pos - answer.first
 
-    def _size_elsewhere(self, response: dict[str, Any]) -> int:
-        """Ask for the object's size, which this response does not tell."""
-        state = self._state
-        head = self._remote.head(state.deadline, state.wait, state.kept)
-        if head.get("ETag") != response.get("ETag") or "ContentLength" not in head:
-            raise StoreProtocolError(f"the store does not tell the size of {self._remote.name}")
-        return int(head["ContentLength"])
+    def _refuse_web_page(self, response: dict[str, Any], answer: Answer) -> None:
+        """Refuse what a console, a captive portal or a misdirected host answers, with status 200, to any request."""
+        headers = response["ResponseMetadata"].get("HTTPHeaders", {})
+        if (
+            _PAGE.match(response.get("ContentType") or "")
+            and not _NAME_OF_PAGE.fullmatch(self._remote.key)
+            and not any(name.startswith("x-amz-") for name in headers)
+            and self._state.version.sha256 is None  # which would tell the object from a page
+        ):
+            raise NotAStoreError(
+                f"the answer is a web page ({response['ContentType']}, server {headers.get('server') or 'not named'}), "
+                "not the object: check that host is the store's S3 address, and that no login page is in between"
+            )
 
-    def _learn(self, connection: Connection, answer: Answer, total: int) -> None:
+    def _size_elsewhere(self, connection: Connection, response: dict[str, Any]) -> int | None:
+        """Ask for the object's size, which this response does not tell. None if only the end of the body will."""
+        state = self._state
+
+        def attempt() -> Attempt:
+            connection.aside = Attempt()
+            return connection.aside
+
+        head = self._remote.head(state.deadline, state.wait, state.kept, attempt)
+        if head.get("ETag") != response.get("ETag"):
+            raise StoreProtocolError("the store's answers to GET and HEAD have different ETags")
+        if "ContentLength" in head:
+            return int(head["ContentLength"])
+        encoding = response["ResponseMetadata"].get("HTTPHeaders", {}).get("transfer-encoding", "")
+        if encoding.lower() != "chunked" and state.version.sha256 is None:
+            raise StoreProtocolError("the store tells neither the object's size nor where its answer ends")
+        return None
+
+    def _learn(self, connection: Connection, answer: Answer, total: int | None) -> None:
         """Learn size, ETag and digest from the first answer, and plan the rest."""
         state, span = self._state, connection.span
         version = state.new_version()
         version.learn(answer)
+        if total is None:
+            with state.lock:
+                state.version = version
+            return
         if state.plan.ranged and not version.recognizable and total > span.stop:
             raise Unranged("no ETag and no digest")
         self._partial.reserve(total)
@@ -80,6 +112,6 @@ class Judge:
         state = self._state
         state.tuner.stay_at_one()
         if len(state.connections) > 1:
-            raise StoreProtocolError(f"the store ignored the range of {self._remote.name}")
+            raise StoreProtocolError("the store ignored the range that it was asked for")
         state.plan.take_all(connection.span)
         state.resumed_from = min(state.resumed_from, state.plan.on_disk)

@@ -12,6 +12,7 @@ Range = tuple[int, int]  # first byte, byte after the last
 _PARTS = 16
 _MIN_PART = 8 << 20
 _MAX_PART = 64 << 20
+_ENDLESS = 1 << 62  # a position after the end of any object
 _MIN_SHARED = 4 << 20  # bytes that a range under way must have left for another connection to take half of it
 
 
@@ -67,8 +68,7 @@ class Plan:
     def set_size(self, size: int, span: Span) -> None:
         """Take note of the size, which the first answer tells to the only ``span`` under way."""
         self.size = size
-        if size > span.stop:
-            self.missing = [(span.stop, size)]
+        self.missing = [(span.stop, size)] if size > span.stop else []
         span.stop = min(span.stop, size)
 
     @property
@@ -132,10 +132,14 @@ class Plan:
 
     def take_all(self, span: Span) -> None:
         """Let the only span under way download all that is missing: the store ignores ranges, or none was asked for."""
-        assert self.size is not None
         span.pos = self.on_disk = min([span.pos, *(start for start, _ in self.missing)])
-        span.stop = self.size
+        span.stop = _ENDLESS if self.size is None else self.size
         self.missing = []
+
+    def end_at(self, pos: int) -> None:
+        """Take note that the only span under way, of an object whose size was not known, ends here."""
+        (span,) = self.active
+        self.size = span.stop = pos
 
     def _can_share(self, span: Span) -> bool:
         return self.ranged and self.part is None and not self.is_one_part and span.left >= _MIN_SHARED

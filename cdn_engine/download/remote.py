@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from cdn_engine.errors import printable
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline, no_time_left
@@ -27,7 +28,7 @@ class RemoteObject:
         self._extra = extra
         self.bucket = bucket
         self.key = key
-        self.name = f"{bucket}/{key}"
+        self.name = printable(f"{bucket}/{key}")
         self.read_timeout: float | None = client.meta.config.read_timeout  # seconds
 
     def identity(self) -> dict[str, Any]:
@@ -46,18 +47,25 @@ class RemoteObject:
         )
         return response
 
-    def head(self, deadline: Deadline, wait: Callable[[float], object], kept: str) -> dict[str, Any]:
+    def head(
+        self,
+        deadline: Deadline,
+        wait: Callable[[float], object],
+        kept: str,
+        attempt: Callable[[], Attempt] = Attempt,
+    ) -> dict[str, Any]:
         """Ask for the object's metadata, and retry as often as that makes sense.
 
         Args:
             deadline: When to give up.
             wait: Called with the seconds until the next attempt; returns True to give up.
             kept: What the next call can resume from, for the message of a deadline.
+            attempt: Returns what makes the next request.
         """
         failures = 0
         while True:
             try:
-                response: dict[str, Any] = Attempt().call(
+                response: dict[str, Any] = attempt().call(
                     self._client.head_object, Bucket=self.bucket, Key=self.key, **self._extra
                 )
                 return response

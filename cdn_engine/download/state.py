@@ -12,12 +12,16 @@ from cdn_engine.wire.deadline import Deadline
 
 __all__ = ["State"]
 
+# A request without an answer gives its range back after this many seconds, or after so many times what the slowest
+# answer took.
+_ANSWER = 3.0
+_SLOW_ANSWERS = 4
+
 
 class State(SharedState):
     """The shared state.
 
     Args:
-        name: Bucket and key, for messages.
         settings: Sizes and limits.
         pinned: The digest that the caller requires; None for the one in the object's metadata.
         deadline: When the download has to be done.
@@ -30,17 +34,17 @@ class State(SharedState):
         resumed_from: Bytes that an earlier call has left.
         version: What is known about the object.
         plan: Its bytes.
-        connections: The connections with a span under way.
+        connections: The requests under way.
         tuner: How many there should be.
-        quiet_until: When the store, by ``Retry-After``, wants the next request at the earliest.
+        slowest_answer: Seconds that the slowest answer took.
+        given_up: How many requests without an answer were cut since the last answer.
         digest_pending: True while a thread hashes what has been written.
         error: The reason why the download ends; None as long as it does not.
         stopping: True once the threads have to end.
     """
 
-    def __init__(self, name: str, settings: Settings, pinned: str | None, deadline: Deadline) -> None:
+    def __init__(self, settings: Settings, pinned: str | None, deadline: Deadline) -> None:
         super().__init__()
-        self._name = name
         self._settings = settings
         self._pinned = pinned
         self.deadline = deadline
@@ -60,13 +64,14 @@ class State(SharedState):
 
     def new_version(self) -> Version:
         """Return a version of which nothing is known."""
-        return Version(self._name, self._pinned)
+        return Version(self._pinned)
 
     def begin(self) -> None:
         """Reset what belongs to one attempt at the whole download."""
         self.connections: list[Connection] = []
         self.tuner = Tuner(self._settings.connections, time.monotonic(), self.transferred)
-        self.quiet_until = 0.0
+        self.slowest_answer = 0.0
+        self.given_up = 0
         self.digest_pending = False
         self.error: Exception | None = None
         self.stopping = False
@@ -94,24 +99,56 @@ class State(SharedState):
         return f"{self.plan.on_disk} of {self.plan.size} bytes are kept for the next call"
 
     def take(self) -> Connection | None:
-        """Return the next span to download, as a connection; None if this connection is not needed any more."""
+        """Return a request for the next span; None if no further connection is needed."""
         with self.lock:
             span = None if self.ending else self.plan.take(self.tuner.target)
             if span is None:
                 return None
-            connection = Connection(span)
+            connection = Connection(span, self.transferred)
             self.connections.append(connection)
             return connection
 
-    def retry_or_release(self, connection: Connection) -> bool:
-        """Return True if a connection is to make another attempt at its span; otherwise give the span back."""
+    def release(self, connection: Connection) -> None:
+        """End a request, and give back what is left of its span."""
         with self.lock:
-            if connection.span.left and not self.ending and len(self.connections) <= self.tuner.target:
-                return True
             self.connections.remove(connection)
             self.plan.give_back(connection.span)
             self.notify()
-            return False
+
+    def answered(self, connection: Connection) -> None:
+        """Take note that the body of an answer begins."""
+        now = time.monotonic()
+        with self.lock:
+            self.slowest_answer = max(self.slowest_answer, now - connection.began)
+            self.given_up = 0
+            connection.watch(now)
+            connection.delivering = True
+
+    def is_carried_by_others(self, connection: Connection) -> bool:
+        """Return True if others have received something since this request began, or may do so yet."""
+        with self.lock:
+            others = any(one.cut_off is None for one in self.connections if one is not connection)
+            return others or connection.received_beside(self.transferred)
+
+    def refuse(self, others: int, pause: float = 0.0) -> None:
+        """Go on with the ``others``, because one more connection could not be had.
+
+        Args:
+            others: The connections that remain.
+            pause: Seconds for which the store wants no further connection.
+        """
+        with self.lock:
+            self.tuner.refuse(time.monotonic(), others, pause)
+
+    def cut_silent(self, now: float, read_timeout: float) -> None:
+        """Cut the connections that deliver next to nothing, and those without an answer while others deliver."""
+        with self.lock:
+            # Longer after each request that was given up: the store may just be slow.
+            patience = max(_ANSWER, _SLOW_ANSWERS * self.slowest_answer) * 2**self.given_up
+            for connection in self.connections:
+                connection.cut_if_stalled(now, read_timeout)
+                if connection.received_beside(self.transferred):
+                    self.given_up += connection.cut_if_unanswered(now, patience)
 
     def fail(self, error: Exception) -> None:
         """Make ``error`` the reason why the download ends, if it is the first."""
@@ -128,6 +165,11 @@ class State(SharedState):
                 connection.cut("the download ends")
             self.notify()
 
+    def wake(self) -> None:
+        """Wake the threads that wait."""
+        with self.lock:
+            self.notify()
+
     def wait(self, seconds: float) -> bool:
-        """Wait in a worker's thread; return True as soon as the download is over."""
-        return self.wait_for(lambda: self.ending, seconds)
+        """Wait in a worker's thread; return True as soon as there is nothing more to download."""
+        return self.wait_for(lambda: self.ending or self.plan.complete, seconds)

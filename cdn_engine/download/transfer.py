@@ -1,6 +1,10 @@
-"""The calling thread's part of a download: starts and watches the threads, verifies the file and installs it."""
+"""The calling thread's part of a download: starts and watches the threads, verifies the file and installs it.
+
+It waits for no disk and no connection itself, so that Ctrl-C, the deadline and the callback are never held up.
+"""
 
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from boto3.s3.transfer import TransferConfig
 from cdn_engine import threads
 from cdn_engine.download.answer import Changed, Unranged
 from cdn_engine.download.checkpoint import Checkpoint
+from cdn_engine.download.disk_task import DiskTask
 from cdn_engine.download.hasher import Hasher
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
@@ -20,12 +25,18 @@ from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, O
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.pace import Pace
+from constants import log
 
 __all__ = ["Transfer"]
 
 _TICK = 0.05  # seconds between two looks of the calling thread
+_HEARTBEAT = 0.5  # seconds after which the callback is called although nothing has moved
 _JOURNAL_INTERVAL = 1.0  # seconds
 _RESTARTS = 3  # an object that is replaced more often during one download is an error
+_HASHED_AT_ONCE = 8 << 20  # bytes; for a smaller object, a thread to hash it costs more than it gains
+
+# Seconds that the end of a failed download waits for the disk. What is not done by then goes on in a thread.
+_GRACE = 1.0
 
 
 class Transfer:
@@ -56,11 +67,14 @@ class Transfer:
         self._partial = partial
         self._callback = callback
         self._pace = Pace(settings.bandwidth)
-        self._state = State(remote.name, settings, pinned, deadline)
+        self._state = State(settings, pinned, deadline)
         self._checkpoint = Checkpoint(remote, self._state, partial)
         self._workers: list[threading.Thread] = []
         self._hasher: Hasher | None = None
+        self._task: DiskTask | None = None
+        self._saved_at = time.monotonic()
         self._reported = 0
+        self._reported_at = time.monotonic()
 
     def run(self) -> TransferResult:
         """Download, verify, install."""
@@ -75,13 +89,21 @@ class Transfer:
                 self._state.plan.ranged = False
             else:
                 return self._result()
-        raise ObjectChangedError(
-            f"{self._remote.name} was replaced again and again during the download: try again later"
-        )
+        raise ObjectChangedError("the object was replaced again and again during the download: try again later")
+
+    def finally_do(self, last: Callable[[], object]) -> None:
+        """Call ``last`` when nothing of this download uses the disk any more: now, or later in a thread."""
+        task = self._task
+        if task is None or not (task.done or task.is_alive()):
+            last()
+        else:
+            task.finally_do(last)
 
     def _result(self) -> TransferResult:
         state, version, size = self._state, self._state.version, self._state.plan.size
         assert size is not None
+        if not version.recognizable:
+            log(f"{self._remote.name}: nothing was verified, because the store sent neither an ETag nor a SHA-256")
         return TransferResult(
             self._remote.bucket,
             self._remote.key,
@@ -103,46 +125,54 @@ class Transfer:
             self._supervise()
             self._join()
             self._verify()
-            self._partial.install()
-        except (Changed, Unranged):
+            self._wait_for(self._begin(self._install))
+        except (Changed, Unranged) as error:
             self._state.stopping = True  # set before anything is called, where another Ctrl-C could come
-            self._stop()
-            self._checkpoint.discard()
-            self._report()
+            task = self._tidy_up(error)
+            while not task.done:
+                self._pause()
             raise
         except BaseException as error:
             self._state.stopping = True
-            self._stop()
-            with contextlib.suppress(CDNError, OSError):  # the first failure is the one to report
-                self._clean_up(error)
+            task, end = self._tidy_up(error), time.monotonic() + _GRACE
+            while not task.done and time.monotonic() < end:
+                self._state.wait_for_news(_TICK)
             self._report()
             raise
 
-    def _clean_up(self, error: BaseException) -> None:
-        """Leave on disk what a later call can use."""
-        if self._partial.size() is None:  # it has its final name already
-            self._partial.journal.remove()
-        elif isinstance(error, IntegrityError):
-            self._checkpoint.discard()
-        else:
-            self._checkpoint.keep()
-
     def _supervise(self) -> None:
         """Look after threads, progress, deadline and journal until all bytes are on disk."""
-        state, saved_at = self._state, time.monotonic()
+        state = self._state
         while not state.over:
             self._start_threads()
-            state.wait_for_news(_TICK)
-            self._report()
-            self._check_deadline()
+            self._pause()
             now = time.monotonic()
             self._tune(now)
-            if now - saved_at >= _JOURNAL_INTERVAL and not state.over:
-                self._checkpoint.save()
-                saved_at = time.monotonic()
+            if self._task is None or self._task.done:
+                if self._task is not None and self._task.error is not None:
+                    raise self._task.error
+                if now - self._saved_at >= _JOURNAL_INTERVAL and not state.over:
+                    self._begin(self._save)
         self._report()
         if state.error is not None:
             raise state.error
+
+    def _pause(self) -> None:
+        """Wait a moment, and look after progress and deadline."""
+        state = self._state
+        state.wait_for_news(_TICK)
+        self._report()
+        if not state.deadline.allows():
+            reason = "" if state.failure is None else f"last failure: {explain(state.failure)}; "
+            raise DeadlineExceededError(f"the deadline passed; {reason}{state.kept}")
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        with self._state.lock:
+            count, self._reported = self._state.plan.on_disk - self._reported, self._state.plan.on_disk
+        if self._callback is not None and (count or now - self._reported_at >= _HEARTBEAT):
+            self._reported_at = now
+            self._callback(count)
 
     def _start_threads(self) -> None:
         state = self._state
@@ -151,48 +181,40 @@ class Transfer:
                 return
             self._workers = [worker for worker in self._workers if worker.is_alive()]
             count = state.tuner.target - len(self._workers) if state.plan.has_work else 0
-            # Not before an answer has confirmed the object; and not at all for an object of one part, which is hashed
-            # once it is here: a thread would cost more than it gains.
-            wanted = state.version.sha256 is not None and state.transferred > 0 and not state.plan.is_one_part
-            hashes = wanted and self._hasher is None
-            state.digest_pending |= hashes
+            # Not before an answer has confirmed the object.
+            large = state.plan.size is not None and state.plan.size > _HASHED_AT_ONCE
+            hashes = large and state.version.sha256 is not None and state.transferred > 0 and self._hasher is None
         for _ in range(count):
             worker = Worker(self._remote, state, self._partial, self._pace)
             self._workers.append(worker)
-            threads.start(worker)
+            if not _start(worker):
+                self._workers.remove(worker)
+                if not self._workers:
+                    raise OSError(errno.EAGAIN, "the system allows this process no further thread")
+                state.refuse(len(self._workers))
+                break
         if hashes:
-            self._hasher = Hasher(state, self._partial)
-            threads.start(self._hasher)
+            self._start_hasher()
+
+    def _start_hasher(self) -> bool:
+        """Start the thread that hashes. Return False if the system has none left."""
+        hasher = Hasher(self._state, self._partial)
+        with self._state.lock:
+            self._state.digest_pending = True
+        self._hasher = hasher
+        if _start(hasher):
+            return True
+        self._hasher, self._state.digest_pending = None, False
+        return False
 
     def _tune(self, now: float) -> None:
-        """Cut stalled connections, and adapt the number of connections."""
+        """Cut silent connections, and adapt the number of connections."""
         state, timeout = self._state, self._remote.read_timeout
+        if timeout:
+            state.cut_silent(now, timeout)
         with state.lock:
-            if timeout:
-                for connection in state.connections:
-                    connection.cut_if_stalled(now, timeout)
             delivering = sum(connection.delivering for connection in state.connections)
             state.tuner.observe(now, state.transferred, delivering)
-
-    def _check_deadline(self) -> None:
-        state = self._state
-        if not state.deadline.allows():
-            reason = "" if state.failure is None else f"last failure: {explain(state.failure)}; "
-            raise DeadlineExceededError(f"the deadline passed; {reason}{state.kept}")
-
-    def _report(self) -> None:
-        with self._state.lock:
-            count, self._reported = self._state.plan.on_disk - self._reported, self._state.plan.on_disk
-        if count and self._callback is not None:
-            self._callback(count)
-
-    def _stop(self) -> None:
-        """End all threads. What they have written by then counts."""
-        self._state.stop()
-        self._join()
-
-    def _join(self) -> None:
-        threads.join([*self._workers, *filter(None, [self._hasher])])
 
     def _verify(self) -> None:
         """Compare the digest of the complete partial."""
@@ -200,13 +222,77 @@ class Transfer:
         if state.version.sha256 is None:
             return
         if self._hasher is None:
-            self._hasher = Hasher(state, self._partial)
-            self._hasher.run()
+            assert state.plan.size is not None
+            if state.plan.size <= _HASHED_AT_ONCE or not self._start_hasher():
+                self._hasher = Hasher(state, self._partial)
+                self._hasher.run()
+            while state.digest_pending:
+                self._pause()
             if state.error is not None:
                 raise state.error
+        assert self._hasher is not None
         found = self._hasher.digest.hexdigest()
         if found != state.version.sha256:
             raise IntegrityError(
-                f"{self._remote.name} should have the SHA-256 {state.version.sha256}, but the downloaded content has "
-                f"{found}: nothing was installed"
+                f"the object should have the SHA-256 {state.version.sha256}, but the downloaded content has {found}: "
+                "nothing was installed"
             )
+
+    def _join(self) -> None:
+        threads.join([*self._workers, *filter(None, [self._hasher])])
+
+    def _begin(self, work: Callable[[], object]) -> DiskTask:
+        """Begin what may wait for the disk, after what was begun before."""
+        before = self._task
+
+        def in_turn() -> None:
+            if before is not None:
+                threads.join([before])
+            work()
+
+        self._task = task = DiskTask(in_turn, self._state.wake)
+        if not _start(task):
+            task.run()
+            if isinstance(task.error, KeyboardInterrupt):
+                raise task.error
+        return task
+
+    def _wait_for(self, task: DiskTask) -> None:
+        while not task.done:
+            self._pause()
+        if task.error is not None:
+            raise task.error
+
+    def _save(self) -> None:
+        self._checkpoint.save()
+        self._saved_at = time.monotonic()
+
+    def _install(self) -> None:
+        self._partial.sync()
+        if not self._state.stopping:
+            self._partial.install()
+
+    def _tidy_up(self, error: BaseException) -> DiskTask:
+        """End all threads, and begin to leave on disk what a later call can use."""
+        self._state.stop()
+
+        def tidy_up() -> None:
+            self._join()
+            with contextlib.suppress(CDNError, OSError):  # the first failure is the one to report
+                if self._partial.size() is None:  # it has its final name already
+                    self._partial.journal.remove()
+                elif isinstance(error, (Changed, IntegrityError, Unranged)):
+                    self._checkpoint.discard()
+                else:
+                    self._checkpoint.keep()
+
+        return self._begin(tidy_up)
+
+
+def _start(thread: threading.Thread) -> bool:
+    """Start a thread. Return False if the system allows no further one."""
+    try:
+        threads.start(thread)
+    except RuntimeError:
+        return False
+    return True

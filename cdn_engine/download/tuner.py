@@ -11,6 +11,8 @@ _PAYS = 1.2
 _MEASURE = 0.05
 _PAUSE = 5.0
 
+_LONGEST_PAUSE = 80.0  # seconds; the pause doubles each time the store, or the system, refuses more connections
+
 
 class Tuner:
     """Decides the number of connections.
@@ -29,6 +31,7 @@ class Tuner:
         self._most = most
         self._rate_before = 0.0  # bytes a second before the last growth; 0.0 if none is on trial
         self._grow_after = 0.0
+        self._refused_pause = _PAUSE
         self._measure_from(now, received)
 
     def observe(self, now: float, received: int, delivering: int) -> None:
@@ -50,17 +53,28 @@ class Tuner:
             self.target = max(1, self.target // 2)
             self._grow_after = now + _PAUSE
         elif self.target < self._most:
+            if self._rate_before:
+                self._refused_pause = _PAUSE  # more connections were had, and paid
             self._rate_before = rate
             self.target = min(2 * self.target, self._most)
         else:
             self._rate_before = 0.0
         self._measure_from(now, received)
 
-    def back_off(self, now: float, active: int) -> None:
-        """Use fewer connections than the ``active`` ones: the store asks for fewer requests."""
-        self.target = max(1, active - 1)
+    def refuse(self, now: float, others: int, pause: float = 0.0) -> None:
+        """Go on with the ``others``, because one more connection could not be had, and try no more for a while.
+
+        Args:
+            now: The time in seconds.
+            others: The connections that remain.
+            pause: Seconds for which the store wants no further connection.
+        """
+        if now >= self._grow_after:  # and not another connection of the same trial
+            self._grow_after = now + self._refused_pause
+            self._refused_pause = min(2 * self._refused_pause, _LONGEST_PAUSE)
+        self._grow_after = max(self._grow_after, now + pause)
+        self.target = max(1, min(self.target, others))
         self._rate_before = 0.0
-        self._grow_after = now + _PAUSE
 
     def stay_at_one(self) -> None:
         """Use one connection from now on."""

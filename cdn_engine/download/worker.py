@@ -1,11 +1,13 @@
 """One thread with one connection: asks for a span, and writes what arrives at its place."""
 
+import errno
 import threading
 import time
 from io import FileIO
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from cdn_engine.download.answer import Changed, Unranged
 from cdn_engine.download.connection import Connection
@@ -14,7 +16,7 @@ from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import BLOCK
 from cdn_engine.download.state import State
-from cdn_engine.errors import StalledError, StoreProtocolError
+from cdn_engine.errors import NotAStoreError, StalledError, StoreProtocolError
 from cdn_engine.wire import retry
 from cdn_engine.wire.deadline import no_time_left
 from cdn_engine.wire.pace import Pace
@@ -23,9 +25,17 @@ __all__ = ["Worker"]
 
 _PROGRESS = 64 << 10  # bytes received that reset the number of failed attempts
 
+# Failures of one connection, which say nothing about the others.
+_OF_ONE_CONNECTION = (ClientError, BotoCoreError, HTTPError, NotAStoreError, StalledError, StoreProtocolError)
+
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+
 
 class Worker(threading.Thread):
-    """Downloads spans until none is left for it."""
+    """Downloads spans until none is left for it.
+
+    A span is given back after each request, so that no range waits for a connection that has to wait.
+    """
 
     def __init__(self, remote: RemoteObject, state: State, partial: Partial, pace: Pace) -> None:
         super().__init__(name="cdn-download", daemon=True)
@@ -34,58 +44,70 @@ class Worker(threading.Thread):
         self._partial = partial
         self._pace = pace
         self._judge = Judge(remote, state, partial)
+        self._failures = 0  # failed requests in a row without progress
+        self._proven = False  # it has received something
 
     def run(self) -> None:
+        state = self._state
         try:
             with self._partial.open() as file:
-                while (connection := self._state.take()) is not None:
-                    self._download(connection, file)
+                while (connection := state.take()) is not None:
+                    pause = self._download(connection, file)
+                    state.release(connection)
+                    if pause:
+                        state.wait(pause)
         except Exception as error:
-            self._state.fail(error)
+            if getattr(error, "errno", None) in _NO_DESCRIPTORS and state.connections:
+                state.refuse(len(state.connections))
+            else:
+                state.fail(error)
 
-    def _download(self, connection: Connection, file: FileIO) -> None:
-        """Download one span, with as many attempts as make sense."""
-        pause = 0.0
-        while True:
-            if not self._state.wait(max(pause, self._state.quiet_until - time.monotonic())):
-                try:
-                    self._attempt(connection, file)
-                    pause = 0.0
-                except Exception as error:
-                    pause = self._after_failure(connection, error)
-            if not self._state.retry_or_release(connection):
-                return
+    def _download(self, connection: Connection, file: FileIO) -> float:
+        """Make one request for a span. Return the seconds to wait before the next one."""
+        try:
+            self._request(connection, file)
+        except Exception as error:
+            return self._after_failure(connection, error)
+        self._failures, self._proven = 0, True
+        return 0.0
 
     def _after_failure(self, connection: Connection, error: Exception) -> float:
-        """Return the pause before the next attempt, or end the download with ``error``."""
-        state, span, now = self._state, connection.span, time.monotonic()
+        """Return the seconds to wait before the next request, or end the download with ``error``."""
+        state = self._state
         with state.lock:
             if state.ending:
                 return 0.0
             if connection.cut_off is not None:
-                error = StalledError(f"{self._remote.name}: {connection.cut_off}")
-            if state.plan.size is not None and not state.resumable:
-                state.plan.restart(span)
-            elif span.pos - connection.retried_at >= _PROGRESS:
-                connection.failures = 0
-            connection.retried_at = span.pos
-            connection.failures += 1
+                error = StalledError(connection.cut_off)
+            if not state.resumable:
+                state.plan.restart(connection.span)
+            elif connection.received >= _PROGRESS:
+                self._failures, self._proven = 0, True
             state.failure = error
-            if retry.is_busy(error):
-                state.tuner.back_off(now, len(state.connections))
-            pause = retry.delay(error, connection.failures, self._remote.name)
+            if self._is_surplus(connection, error):
+                state.refuse(len(state.connections) - 1, retry.retry_after(error))
+                return 0.0
+            self._failures += 1
+            pause = retry.delay(error, self._failures, self._remote.name)
             if pause is None:
                 state.fail(error)
                 return 0.0
-            state.quiet_until = max(state.quiet_until, now + retry.retry_after(error))
             if not state.deadline.allows(pause):
                 state.fail(no_time_left(error, state.kept))
             return pause
 
-    def _attempt(self, connection: Connection, file: FileIO) -> None:
-        """Make one request for the rest of the span, and write what arrives."""
+    def _is_surplus(self, connection: Connection, error: Exception) -> bool:
+        """Return True if the download goes on without this connection, which failed while others carry it."""
+        return (
+            (self._failures > 0 or not self._proven or isinstance(error, ClientError))
+            and connection.received < _PROGRESS
+            and isinstance(error, _OF_ONE_CONNECTION)
+            and self._state.is_carried_by_others(connection)
+        )
+
+    def _request(self, connection: Connection, file: FileIO) -> None:
+        """Make one request for the span, and write what arrives."""
         state, span = self._state, connection.span
-        connection.begin()
         arguments: dict[str, Any] = {}
         if state.plan.ranged:
             arguments["Range"] = f"bytes={span.pos}-{span.stop - 1}"
@@ -116,8 +138,11 @@ class Worker(threading.Thread):
             # read1 returns what is there: a slow connection is seen to move, and a broken one loses nothing.
             block = raw.read1(min(BLOCK, skip or span.left))
             amount = len(block)
-            if state.ending or connection.cut_off is not None or not amount:
-                raise StoreProtocolError(f"the body of {self._remote.name} ended at byte {span.pos}")
+            if state.ending or connection.cut_off is not None:
+                raise StoreProtocolError("the request was cut")
+            if not amount:
+                self._end_of_body(span.pos)
+                return
             if not skip:
                 self._write(file, block)
             with state.lock:
@@ -128,6 +153,14 @@ class Worker(threading.Thread):
             skip = max(0, skip - amount)
             if self._pace.limited:
                 self._keep_pace(connection, amount)
+
+    def _end_of_body(self, pos: int) -> None:
+        """Take the end of the body for the object's end if that was not known; it is too early otherwise."""
+        if self._state.plan.size is not None:
+            raise StoreProtocolError(f"the body ended at byte {pos}")
+        self._partial.reserve(pos)
+        with self._state.lock:
+            self._state.plan.end_at(pos)
 
     def _write(self, file: FileIO, block: bytes) -> None:
         try:

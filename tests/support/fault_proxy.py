@@ -91,15 +91,23 @@ class Proxy:
         latency: Seconds to wait before each answer, and before serving a new connection.
         link: Bytes per second of all connections together; None for no limit.
         tls: An ``ssl.SSLContext`` to serve https with.
+        most: How many connections are served at a time; None for no limit.
+        surplus: What happens to the others: takes the connection, and returns when it is to be closed.
+
+    Attributes:
+        refused: Number of connections that were not served.
     """
 
-    def __init__(self, url, rate=None, latency=0.0, link=None, tls=None):
+    def __init__(self, url, rate=None, latency=0.0, link=None, tls=None, most=None, surplus=None):
         self.upstream = urlsplit(url)
         self.rate = rate
         self.latency = latency
         self.link = link
         self.link_free_at = 0.0
         self.tls = tls
+        self.most = most
+        self.surplus = surplus
+        self.refused = 0
         self.requests = []
         self.connections = 0
         self.lock = threading.Lock()
@@ -157,8 +165,16 @@ class Proxy:
 
     def _serve(self, connection):
         with self.lock:
+            is_surplus = self.most is not None and len(self.open) >= self.most
+            self.refused += is_surplus
             self.open.add(connection)
             self.connections += 1
+        if is_surplus:
+            with contextlib.suppress(OSError), connection:
+                self.surplus(connection)
+            with self.lock:
+                self.open.discard(connection)
+            return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls is not None:
             connection = self.tls.wrap_socket(connection, server_side=True)
@@ -252,6 +268,30 @@ def _read_request(reader, connection):
         name, _, value = header.partition(":")
         headers[name.lower()] = value.strip()
     return Request(line[0], line[1], headers, connection)
+
+
+# Surplus connections
+
+
+def reset_at_once(connection):
+    """Reset the connection."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def left_unanswered(connection):
+    """Read, and never answer."""
+    while connection.recv(_BLOCK):
+        pass
+
+
+def answered_busy(*headers):
+    """Answer 503."""
+
+    def answer(connection):
+        if connection.recv(_BLOCK):
+            connection.sendall(_respond(503, ("Connection: close", *headers), b"<Error><Code>SlowDown</Code></Error>"))
+
+    return answer
 
 
 # Bodies

@@ -1,11 +1,9 @@
 """Downloads from stores whose answers are wrong, incomplete or unusual."""
 
 import random
-import time
 
 import fault_proxy as faults
 import pytest
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from downloads import fetch_with_fault
 from fault_proxy import Proxy
@@ -76,30 +74,6 @@ def test_redirect_to_another_host_is_not_followed(store, link, connect, samples)
         with pytest.raises(ClientError, match="TemporaryRedirect"):
             connect().fetch(samples, "with-digest")
         assert elsewhere.connections == 0
-
-
-def test_retry_after_delays_all_connections(link, connect, samples):
-    small_parts = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART // 4, max_concurrency=4)
-    link.rate = 8 * PART
-    refused, asked = [], []
-
-    def refuse(_):
-        refused.append(time.monotonic())
-        link.rate = PART // 4  # connections that ignore it would ask for a part every second
-        return faults.refuses(503, "Retry-After: 3", code="SlowDown").answer(None)
-
-    def note(_):
-        asked.append(time.monotonic())
-        if refused and asked[-1] > refused[0] + 2.9:
-            link.rate = None
-        return False
-
-    link.inject(faults.Fault(when=note), faults.Fault(answer=refuse, when=lambda _: link.connections > 1))
-    connect(parts=small_parts).fetch(samples, "with-digest")
-    # Requests that were under way when the refusal came do not count.
-    late = [moment - refused[0] for moment in asked if moment > refused[0] + 1]
-    assert late
-    assert min(late) > 2.9
 
 
 def test_retry_after_a_day_is_a_failure(link, connect, samples):

@@ -51,7 +51,7 @@ def test_deadline_error_mentions_a_stall(link, connect, samples):
 
 def test_deadline_error_mentions_an_answer_with_another_range(link, connect, samples):
     link.inject(faults.wrong_content_range(4096, times=None))
-    with pytest.raises(DeadlineExceededError, match=r"was asked for byte 0 .* and sent bytes 4096 "):
+    with pytest.raises(DeadlineExceededError, match="was asked for byte 0 and sent bytes 4096 "):
         connect(deadline=1).fetch(samples, "without-digest")
 
 

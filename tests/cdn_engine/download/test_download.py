@@ -68,12 +68,13 @@ def test_content_without_the_required_digest_is_rejected(admin, bucket, manager,
     assert unfinished_files(folder) == []
 
 
-def test_metadata_without_the_required_digest_is_rejected_by_the_first_answer(store, admin, bucket, folder):
-    put(admin, bucket, "object", payload_of(3 * FIRST))
-    with Proxy(store.url) as proxy, CDNManager(CDNCredentials(proxy.url, *READER)) as manager:
-        with pytest.raises(IntegrityError, match="metadata"):
-            manager.fetch(bucket, "object", sha256="0" * 64)
-        assert len(proxy.gets) == 1
+def test_required_digest_stands_above_metadata_that_is_wrong(admin, bucket, manager, folder):
+    payload = payload_of(3 * FIRST)
+    admin.put_object(Bucket=bucket, Key="stale", Body=payload, Metadata={"sha256": "0" * 64})
+    with pytest.raises(IntegrityError):
+        manager.fetch(bucket, "stale")
+    assert manager.fetch(bucket, "stale", sha256=hashlib.sha256(payload).hexdigest()).verified
+    assert (folder / bucket / "stale").read_bytes() == payload
 
 
 def test_missing_object_leaves_no_file(bucket, manager, folder):

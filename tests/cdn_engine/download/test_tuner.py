@@ -67,18 +67,50 @@ def test_no_connection_is_added_before_those_asked_for_deliver():
     assert tuner.target == 1
 
 
-def test_busy_store_gets_fewer_connections_and_a_pause():
+def test_refused_connection_is_tried_again_after_a_pause():
     drive = Drive()
     drive.run(per_connection(MB), 3.0)
-    drive.tuner.back_off(drive.now, active=8)
-    assert drive.tuner.target == 7
-    assert set(drive.run(per_connection(MB), 4.0)) == {7}
+    drive.tuner.refuse(drive.now, others=7)
+    assert set(drive.run(per_connection(MB), 4.5)) == {7}
     assert 8 in drive.run(per_connection(MB), 3.0)
 
 
-def test_back_off_leaves_one_connection():
+def refuse_and_measure(drive):
+    """Refuse one of 8 connections. Return how long it takes until it is tried again."""
+    drive.tuner.refuse(drive.now, others=7)
+    refused_at = drive.now
+    while drive.tuner.target < 8:
+        drive.run(per_connection(MB), STEP)
+    return drive.now - refused_at
+
+
+def test_pause_doubles_with_each_refusal_up_to_a_limit():
+    drive = Drive()
+    drive.run(per_connection(MB), 3.0)
+    pauses = [round(refuse_and_measure(drive)) for _ in range(7)]
+    assert pauses == [5, 10, 20, 40, 80, 80, 80]
+
+
+def test_connections_refused_together_cost_one_pause():
+    drive = Drive()
+    drive.run(per_connection(MB), 3.0)
+    for others in range(7, 1, -1):
+        drive.tuner.refuse(drive.now, others)
+    assert drive.tuner.target == 2
+    assert 4 in drive.run(per_connection(MB), 6.0)
+
+
+def test_refusal_may_ask_for_a_longer_pause():
+    drive = Drive()
+    drive.run(per_connection(MB), 3.0)
+    drive.tuner.refuse(drive.now, others=4, pause=60.0)
+    assert set(drive.run(per_connection(MB), 59.0)) == {4}
+    assert 8 in drive.run(per_connection(MB), 2.0)
+
+
+def test_one_connection_always_remains():
     tuner = Tuner(8, 0.0)
-    tuner.back_off(0.0, active=1)
+    tuner.refuse(0.0, others=0)
     assert tuner.target == 1
 
 
