@@ -2,6 +2,7 @@
 
 import contextlib
 
+from cdn_engine.download.journal import Record
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.state import State
@@ -23,19 +24,19 @@ class Checkpoint:
 
     def restore(self) -> None:
         """Take up what an earlier call has left, if its journal is about this object; otherwise discard it."""
-        journal = self._partial.journal.read()
+        record = self._partial.journal.read()
         if (
-            journal is None
-            or journal["identity"] != self._remote.identity()
-            or self._partial.size() != journal["size"]
+            record is None
+            or record.identity != self._remote.identity()
+            or record.size != self._partial.size()
+            or not self._partial.adopt()
         ):
             self._partial.discard()
             return
-        state, size = self._state, journal["size"]
-        self._partial.create()
+        state, size = self._state, record.size
         self._partial.reserve(size)
-        state.version.resume(journal["etag"], journal["sha256"])
-        state.plan.resume(size, journal["finished"])
+        state.version.resume(record.etag, record.sha256)
+        state.plan.resume(size, record.finished)
         state.resumed_from = self._saved = state.plan.on_disk
         if not state.plan.missing:  # ask for the last byte again: its answer serves as the stat
             state.plan.resume(size, [(0, size - 1)])
@@ -47,18 +48,13 @@ class Checkpoint:
             on_disk = plan.on_disk
             if on_disk == self._saved or not self._state.resumable:
                 return
-            finished = plan.finished()
+            size, finished = plan.size, plan.finished()
+            assert size is not None
         self._partial.reopen()
         self._partial.sync()
         # A full disk on which the object's own space is reserved; on Windows, a scanner that has the file open.
         with contextlib.suppress(OSError):
-            self._partial.journal.write({
-                "identity": self._remote.identity(),
-                "size": plan.size,
-                "etag": version.etag,
-                "sha256": version.sha256,
-                "finished": finished,
-            })
+            self._partial.journal.write(Record(self._remote.identity(), size, version.etag, version.sha256, finished))
             self._saved = on_disk
 
     def keep(self) -> None:
