@@ -195,7 +195,7 @@ cdef class CDNManager:
         ``TRANSFER_ERRORS`` catches them all, except for ``TypeError``.
         """
         self._uploader()
-        paths.check_key(filename)
+        paths.check_key(bucket, filename)
         extra = {"Deadline": self.deadline}
         if not overwrite:
             extra["IfNoneMatch"] = "*"

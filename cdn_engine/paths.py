@@ -113,8 +113,8 @@ def objection_to_key(key: str, windows: bool = _WINDOWS) -> str | None:
     return next(filter(None, (_objection(segment, windows) for segment in key.split("/"))), None)
 
 
-def check_key(key: str) -> None:
-    """Refuse to store under a key that no download could fetch.
+def check_key(bucket: str, key: str) -> None:
+    """Refuse to store an object that no download could fetch.
 
     Raises:
         UnsafePathError: The key breaks a rule.
@@ -123,7 +123,7 @@ def check_key(key: str) -> None:
     """
     problem = objection_to_key(key)
     if problem is not None:
-        raise UnsafePathError(f"no download could fetch the key {key!r}: {problem}; store it under another one")
+        raise _refusal(f"{bucket}/{key}", f"no machine could download this key to its own name: {problem}")
 
 
 def local_path(folder: str, key: str) -> Target:
@@ -144,8 +144,8 @@ def local_path(folder: str, key: str) -> Target:
     """
     problem = _objection(folder, _WINDOWS)
     if problem is not None:
-        raise UnsafePathError(f"folder {folder!r} cannot be a directory in the working directory: {problem}")
-    return path_below(folder, key)
+        raise _refusal(f"{folder}/{key}", f"the folder cannot be a directory in the working directory: {problem}")
+    return _below(folder, key, f"{folder}/{key}")
 
 
 def path_below(base: str, key: str) -> Target:
@@ -164,16 +164,24 @@ def path_below(base: str, key: str) -> Target:
 
     Thread-safety: safe; nothing is created. A directory that is replaced by a link later is not followed.
     """
+    return _below(base, key, key)
+
+
+def _below(base: str, key: str, subject: str) -> Target:
     problem = objection_to_key(key)
     if problem is not None:
-        raise UnsafePathError(
-            f"the key {key!r} cannot be a path below {base!r}: {problem}; "
-            "in Python, fetch(path=...) downloads it under a name of your choice"
-        )
+        text = f"the key cannot be a path below {base!r}: {problem}"
+        raise _refusal(subject, f"{text}; in Python, fetch(path=...) downloads it under a name of your choice")
     *directories, name = key.split("/")
     root = os.path.realpath(base)
     parent = os.path.realpath(os.path.join(root, *directories))
     if os.path.commonpath([root, parent]) != root:
-        raise UnsafePathError(f"the key {key!r} leads out of {base!r}: a link on the way points to {parent!r}")
+        raise _refusal(subject, f"the key leads out of {base!r}: a link on the way points to {parent!r}")
     below = os.path.relpath(parent, root)
     return Target(root, () if below == os.curdir else tuple(below.split(os.sep)), name)
+
+
+def _refusal(subject: str, text: str) -> UnsafePathError:
+    error = UnsafePathError(text)
+    error.subject = subject
+    return error
