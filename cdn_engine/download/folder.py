@@ -119,18 +119,22 @@ class Folder:
                 parent.close()
 
     def _nearest(self, create: bool) -> tuple[Directory, list[str]]:
-        """Open the base, or the nearest directory above it. Return it and the names between them."""
+        """Open the nearest directory that this process has not made. Return it and the names from there to the base."""
         path, names = self._target.base, list[str]()
         while True:
             try:
-                return Directory(path), names
+                directory = Directory(path)
+                with _guard:
+                    if path not in _made:
+                        return directory, names
+                directory.close()
             except FileNotFoundError:
                 if not create or path == os.path.dirname(path):
                     raise
-                path, name = os.path.split(path)
-                names.insert(0, name)
             except NotADirectoryError:
                 _name_what_is_in_the_way(path)
+            path, name = os.path.split(path)
+            names.insert(0, name)
 
     def _step(self, parent: Directory, name: str, create: bool) -> Directory:
         path = os.path.join(parent.path, name)

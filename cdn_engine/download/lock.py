@@ -144,9 +144,14 @@ class Lock:
         try:
             return open_own(directory, self._name, "r+", create=True)
         except PermissionError as error:
-            if stat_own(directory, self._name) is not None:
-                return open_own(directory, self._name, "r")  # another user's can be locked if it can be read
-            raise PermissionError(error.errno, f"no file can be made here: {error.strerror}", directory.path) from None
+            if stat_own(directory, self._name) is None:
+                reason = f"no file can be made in this directory: {error.strerror}"
+                raise PermissionError(error.errno, reason, directory.path) from None
+        try:
+            return open_own(directory, self._name, "r")  # another user's can be locked if it can be read
+        except PermissionError as error:
+            reason = "another user's download has this lock file, and keeps it private: wait for it, or remove the file"
+            raise PermissionError(error.errno, reason, error.filename) from None
 
     def _is_current(self, file: FileIO) -> bool:
         with contextlib.suppress(FileNotFoundError):

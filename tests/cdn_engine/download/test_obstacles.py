@@ -1,5 +1,6 @@
 """What keeps a file from being installed is found before a byte is asked for, and nothing is left behind."""
 
+import concurrent.futures
 import errno
 import os
 import shutil
@@ -119,6 +120,19 @@ def test_file_of_another_user_where_anyone_may_write(link, samples, open_folder)
 def test_missing_object_leaves_no_directory(connect, samples, folder, key):
     with pytest.raises(ClientError):
         connect().fetch(samples, key)
+    assert list(folder.iterdir()) == []
+
+
+def test_missing_objects_side_by_side_leave_no_directory(connect, samples, folder):
+    """Each of them uses directories that another one has made."""
+    manager = connect()
+
+    def fetch(number):
+        with pytest.raises(ClientError):
+            manager.fetch(samples, f"deep/er/missing-{number % 3}")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(fetch, range(24)))
     assert list(folder.iterdir()) == []
 
 

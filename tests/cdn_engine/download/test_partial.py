@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from cdn_engine import _disk
+from cdn_engine.download import directory
 from cdn_engine.download.journal import Record
 from cdn_engine.download.partial import Partial
 from cdn_engine.paths import Target
@@ -93,6 +94,28 @@ def test_download_works_on_a_file_system_without_owners(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     use(tmp_path / "final")
     assert os.listdir(tmp_path) == ["final"]
+
+
+@pytest.mark.parametrize("parents", ["", "new", "new/er"])
+def test_download_works_where_directories_cannot_be_held_open(tmp_path, monkeypatch, parents):
+    """As on Windows."""
+    monkeypatch.setattr(directory, "_HOLDS", False)
+    use(tmp_path / parents / "final")
+    assert (tmp_path / parents / "final").read_bytes() == bytes(9)
+    with pytest.raises(IsADirectoryError):
+        use(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        use(tmp_path / parents / "final" / "x")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_planted_link_is_not_followed_where_directories_cannot_be_held_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(directory, "_HOLDS", False)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "sub").symlink_to("outside")
+    with pytest.raises(UnsafePathError):
+        use(Target(str(tmp_path), ("sub",), "final"))
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def fail_to_sync(_):
