@@ -1,8 +1,6 @@
 # cython: language_level=3
 """Upload to and download from an S3-compatible CDN, with separate credentials for reading and writing."""
 
-import os
-
 from cdn_engine import clients, paths
 from cdn_engine.errors import (
     TRANSFER_ERRORS, CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, NotAStoreError,
@@ -183,6 +181,7 @@ cdef class CDNManager:
 
         Raises:
             CredentialMissingError: The credentials have no write key.
+            UnsafePathError: No download could fetch an object with this key.
             ObjectExistsError: ``overwrite`` is False and the object exists.
             ObjectChangedError: The source changed during the upload.
             OutcomeUnknownError: The store's answer was lost, and a retry cannot tell whether the object was stored.
@@ -196,6 +195,7 @@ cdef class CDNManager:
         ``TRANSFER_ERRORS`` catches them all, except for ``TypeError``.
         """
         self._uploader()
+        paths.check_key(bucket, filename)
         extra = {"Deadline": self.deadline}
         if not overwrite:
             extra["IfNoneMatch"] = "*"
@@ -237,10 +237,8 @@ cdef class CDNManager:
             raise CredentialMissingError(
                 "these credentials have no downloader_access_key: this machine cannot download"
             )
-        path = paths.local_path(folder, filename) if path is None else os.path.abspath(path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         return self.download_client.download_file(
-            folder, filename, path,
+            folder, filename, paths.local_path(folder, filename) if path is None else path,
             ExtraArgs={"Sha256": sha256, "Deadline": self.deadline}, Callback=progress, Config=self.transfer_config,
         )
 

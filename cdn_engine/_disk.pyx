@@ -6,13 +6,16 @@ import os
 
 from cpython.exc cimport PyErr_CheckSignals
 
-__all__ = ["NOT_SUPPORTED", "allocate", "sync", "sync_file_system"]
+__all__ = [
+    "APPEND_ONLY", "IMMUTABLE", "MOUNT_POINT", "NOT_SUPPORTED", "allocate", "attributes", "sync", "sync_file_system",
+]
 
 cdef extern from *:
     """
     #include <errno.h>
     #if !defined(_WIN32)
     #include <fcntl.h>
+    #include <sys/stat.h>
     #include <unistd.h>
     #endif
 
@@ -35,6 +38,20 @@ cdef extern from *:
     #endif
     }
 
+    /* Returns the attributes that the file system reports; none where the system lacks the call. */
+    static int cdn_attributes(int directory, const char *name, unsigned long long *attributes) {
+        *attributes = 0;
+    #if defined(__linux__) && defined(STATX_BASIC_STATS)
+        struct statx found;
+        if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_BASIC_STATS, &found) != 0) return errno;
+        *attributes = found.stx_attributes;
+        return 0;
+    #else
+        (void)directory; (void)name;
+        return ENOSYS;
+    #endif
+    }
+
     /* On macOS, fsync leaves the data in the drive's own cache, which a power cut empties. */
     static int cdn_fullfsync(int descriptor) {
     #if defined(F_FULLFSYNC)
@@ -48,6 +65,12 @@ cdef extern from *:
     int cdn_allocate(int descriptor, long long size) nogil
     int cdn_syncfs(int descriptor) nogil
     int cdn_fullfsync(int descriptor) nogil
+    int cdn_attributes(int directory, const char *name, unsigned long long *attributes) nogil
+
+# Bits of Linux' stx_attributes, as its linux/stat.h has them.
+IMMUTABLE = 0x10
+APPEND_ONLY = 0x20
+MOUNT_POINT = 0x2000
 
 # What a system or a file system answers if it lacks the call.
 NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.EOPNOTSUPP})
@@ -108,6 +131,24 @@ def sync_file_system(int descriptor):
     with nogil:
         failure = cdn_syncfs(descriptor)
     return _supported(failure)
+
+
+def attributes(int directory, bytes name not None):
+    """Say what keeps an entry from being replaced (Linux ``statx``).
+
+    Args:
+        directory: Descriptor of the directory.
+        name: The entry, a link itself; empty for the directory.
+
+    Returns:
+        ``IMMUTABLE``, ``APPEND_ONLY`` and ``MOUNT_POINT``, as far as the system and the file system tell, and other
+        bits; 0 if there is no such entry.
+    """
+    cdef unsigned long long found
+    cdef const char *entry = name
+    with nogil:
+        cdn_attributes(directory, entry, &found)
+    return found
 
 
 cdef bint _supported(int failure) except -1:

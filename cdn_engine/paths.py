@@ -5,13 +5,16 @@ key that is safe on the publisher's machine cannot do harm on another (CVE-2022-
 CVE-2026-15717).
 """
 
+import errno
 import os
 import re
 import unicodedata
+from dataclasses import dataclass
+from typing import Any, Self
 
 from cdn_engine.errors import UnsafePathError
 
-__all__ = ["RESERVED_PREFIX", "local_path", "path_below"]
+__all__ = ["RESERVED_PREFIX", "Target", "check_key", "local_path", "objection_to_key", "path_below"]
 
 # Unfinished downloads keep their files under names that begin like this.
 RESERVED_PREFIX = ".cdn-"
@@ -19,23 +22,71 @@ RESERVED_PREFIX = ".cdn-"
 # NAME_MAX of every common file system, in bytes.
 _NAME_MAX = 255
 
-# "/" and "\\" separate directories, ":" starts a drive or an NTFS stream, the others are invalid on Windows.
-_FORBIDDEN = frozenset('/\\:<>"|?*')
+# "/" and "\\" separate directories, ":" starts a drive or an NTFS stream: dangerous somewhere, so refused everywhere.
+_DANGEROUS = frozenset("/\\:")
+
+# A name with one of these cannot exist on Windows, and does no harm elsewhere.
+_IMPOSSIBLE_ON_WINDOWS = frozenset('<>"|?*')
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: reserved with an extension too.
 _DEVICE = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])[ ]*(\..*)?", re.IGNORECASE | re.DOTALL
 )
 
+_WINDOWS = os.name == "nt"
 
-def _objection(name: str) -> str | None:
+
+@dataclass(frozen=True)
+class Target(os.PathLike[str]):
+    """The file that a download makes, below a directory that is trusted.
+
+    Attributes:
+        base: Absolute path of the directory. Links in it are followed; it need not exist.
+        segments: The directories below it that lead to the file. A link among them is never followed.
+        name: The file's own name. A link of this name is replaced.
+
+    Thread-safety: immutable.
+    """
+
+    base: str
+    segments: tuple[str, ...]
+    name: str
+
+    @classmethod
+    def of(cls, path: Any) -> Self:
+        """Return the target that a path names; the caller answers for the whole directory part.
+
+        Args:
+            path: A ``Target``, which is returned as it is, or a ``str``, ``bytes`` or path-like object.
+
+        Raises:
+            IsADirectoryError: It ends with a separator or with a dot segment.
+        """
+        if isinstance(path, cls):
+            return path
+        text = os.fsdecode(path)
+        if os.path.basename(text) in ("", os.curdir, os.pardir):
+            raise IsADirectoryError(errno.EISDIR, "the path names a directory: add the name of the file", text)
+        base, name = os.path.split(os.path.abspath(text))
+        return cls(base, (), name)
+
+    @property
+    def folder(self) -> str:
+        """The absolute path of the file's directory."""
+        return os.path.join(self.base, *self.segments)
+
+    def __fspath__(self) -> str:
+        return os.path.join(self.folder, self.name)
+
+
+def _objection(name: str, windows: bool) -> str | None:
     """Return why ``name`` cannot name a file or directory; None if it can."""
     if not name:
         return "it has an empty path segment"
     if name in (".", ".."):
         return f"it has the path segment {name!r}"
     for character in name:
-        if character in _FORBIDDEN:
+        if character in _DANGEROUS or (windows and character in _IMPOSSIBLE_ON_WINDOWS):
             return f"it contains {character!r}"
         if unicodedata.category(character) in ("Cc", "Cs"):
             return f"it contains the control character {character!r}"
@@ -50,55 +101,87 @@ def _objection(name: str) -> str | None:
     return None
 
 
-def local_path(folder: str, key: str) -> str:
-    """Return the absolute path of ``folder/key``, provided it lies below ``folder``.
+def objection_to_key(key: str, windows: bool = _WINDOWS) -> str | None:
+    """Return why no download could give a file the name of this key; None if one could.
+
+    Args:
+        key: The object's key; ``/`` separates directories.
+        windows: True to refuse also what is harmless and cannot exist on Windows.
+
+    Thread-safety: safe.
+    """
+    return next(filter(None, (_objection(segment, windows) for segment in key.split("/"))), None)
+
+
+def check_key(bucket: str, key: str) -> None:
+    """Refuse to store an object that no download could fetch.
+
+    Raises:
+        UnsafePathError: The key breaks a rule.
+
+    Thread-safety: safe.
+    """
+    problem = objection_to_key(key)
+    if problem is not None:
+        raise _refusal(f"{bucket}/{key}", f"no machine could download this key to its own name: {problem}")
+
+
+def local_path(folder: str, key: str) -> Target:
+    """Return the target ``folder/key``, provided it lies below ``folder``.
 
     Args:
         folder: A directory in the working directory, named like the bucket. It may be a symbolic link and need not
             exist.
-        key: The object's key; ``/`` separates directories.
+        key: The object's key.
 
     Returns:
-        The path with the links in its directories resolved. Its last segment may itself be a link, which must not be
-        followed.
+        The target, with the links in its directories resolved.
 
     Raises:
         UnsafePathError: The folder or the key breaks a rule, or a link below the folder leads out of it.
 
     Thread-safety: safe; nothing is created.
     """
-    problem = _objection(folder)
+    problem = _objection(folder, _WINDOWS)
     if problem is not None:
-        raise UnsafePathError(f"folder {folder!r} cannot be a directory in the working directory: {problem}")
-    return path_below(folder, key)
+        raise _refusal(f"{folder}/{key}", f"the folder cannot be a directory in the working directory: {problem}")
+    return _below(folder, key, f"{folder}/{key}")
 
 
-def path_below(base: str, key: str) -> str:
-    """Return the absolute path of ``base/key``, provided it lies below ``base``.
+def path_below(base: str, key: str) -> Target:
+    """Return the target ``base/key``, provided it lies below ``base``.
 
     Args:
         base: Any directory. It is the operator's choice, never a name from the network. It may be a symbolic link and
             need not exist.
-        key: The object's key; ``/`` separates directories.
+        key: The object's key.
 
     Returns:
-        The path with the links in ``base`` resolved.
+        The target, with the links in its directories resolved.
 
     Raises:
         UnsafePathError: The key breaks a rule, or a link below the base leads out of it.
 
-    Thread-safety: safe; nothing is created.
+    Thread-safety: safe; nothing is created. A directory that is replaced by a link later is not followed.
     """
-    segments = key.split("/")
-    for segment in segments:
-        problem = _objection(segment)
-        if problem is not None:
-            raise UnsafePathError(
-                f"key {key!r} cannot be a path below {base!r}: {problem}; "
-                "in Python, fetch(path=...) downloads it under a name of your choice"
-            )
+    return _below(base, key, key)
+
+
+def _below(base: str, key: str, subject: str) -> Target:
+    problem = objection_to_key(key)
+    if problem is not None:
+        text = f"the key cannot be a path below {base!r}: {problem}"
+        raise _refusal(subject, f"{text}; in Python, fetch(path=...) downloads it under a name of your choice")
+    *directories, name = key.split("/")
     root = os.path.realpath(base)
-    parent = os.path.realpath(os.path.join(root, *segments[:-1]))
+    parent = os.path.realpath(os.path.join(root, *directories))
     if os.path.commonpath([root, parent]) != root:
-        raise UnsafePathError(f"key {key!r} leads out of {base!r}: a link on the way points to {parent!r}")
-    return os.path.join(parent, segments[-1])
+        raise _refusal(subject, f"the key leads out of {base!r}: a link on the way points to {parent!r}")
+    below = os.path.relpath(parent, root)
+    return Target(root, () if below == os.curdir else tuple(below.split(os.sep)), name)
+
+
+def _refusal(subject: str, text: str) -> UnsafePathError:
+    error = UnsafePathError(text)
+    error.subject = subject
+    return error

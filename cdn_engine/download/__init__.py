@@ -16,6 +16,8 @@ from cdn_engine.download.existing import existing_file
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.transfer import Transfer
+from cdn_engine.errors import TRANSFER_ERRORS, CDNError
+from cdn_engine.paths import Target
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 
@@ -36,7 +38,7 @@ def download_file(
     Args:
         Bucket: The bucket.
         Key: The object's key.
-        Filename: The path to download to; its directory must exist.
+        Filename: The path to download to, or a ``Target``. Its directory is made if needed.
         ExtraArgs: What boto3 allows here, and ``Sha256`` (hex; what the content must have) and ``Deadline`` (seconds
             that the call may take; a connection that is being opened or has not answered may add its timeout).
         Callback: Called in the calling thread with counts of bytes, whose sum is what is on disk: the first count is
@@ -57,26 +59,33 @@ def download_file(
         if name not in S3Transfer.ALLOWED_DOWNLOAD_ARGS:
             raise ValueError(f"ExtraArgs of download_file cannot contain {name!r}")
     deadline = Deadline(seconds)
-    final = os.path.abspath(os.fspath(Filename))
-    if os.path.isdir(final):
-        raise IsADirectoryError(f"cannot download {Key!r} to {final!r}: it is a directory")
-    partial = Partial(final)
     remote = RemoteObject(self, Bucket, Key, extra)
-    with partial.locked(seconds):
-        existing = existing_file(remote, final, pinned, deadline)
-        if existing is None:
-            return Transfer(remote, partial, pinned, deadline, Callback, Config).run()
-        partial.discard()
-        if existing.size and Callback is not None:
-            Callback(existing.size)
-        return existing
+    try:
+        partial = Partial(Target.of(Filename))
+        transfer = Transfer(remote, partial, pinned, deadline, Callback, Config)
+        try:
+            partial.lock(deadline, Callback and (lambda: Callback(0)))
+            existing = existing_file(remote, partial, pinned, deadline, Callback)
+            if existing is None:
+                return transfer.run()
+            partial.discard()
+        finally:
+            transfer.finally_do(partial.unlock)
+    except CDNError as error:
+        error.subject = remote.name
+        raise
+    except TRANSFER_ERRORS as error:
+        error.add_note(f"{remote.name}, with the downloader key")
+        raise
+    if existing.size and Callback is not None:
+        Callback(existing.size)
+    return existing
 
 
-def bytes_kept(path: str) -> int:
+def bytes_kept(path: str | os.PathLike[str]) -> int:
     """Return how many bytes a broken download to this path has left for the next one.
 
     Raises:
         UnsafePathError: Something that is not ours has the name of the journal.
     """
-    journal = Partial(path).journal.read()
-    return 0 if journal is None else sum(stop - start for start, stop in journal["finished"])
+    return Partial(Target.of(path)).bytes_kept()

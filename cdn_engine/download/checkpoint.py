@@ -3,6 +3,7 @@
 import contextlib
 import errno
 
+from cdn_engine.download.journal import Record
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.state import State
@@ -26,19 +27,19 @@ class Checkpoint:
 
     def restore(self) -> None:
         """Take up what an earlier call has left, if its journal is about this object; otherwise discard it."""
-        journal = self._partial.journal.read()
+        record = self._partial.journal.read()
         if (
-            journal is None
-            or journal["identity"] != self._remote.identity()
-            or self._partial.size() != journal["size"]
+            record is None
+            or record.identity != self._remote.identity()
+            or record.size != self._partial.size()
+            or not self._partial.adopt()
         ):
             self._partial.discard()
             return
-        state, size = self._state, journal["size"]
-        self._partial.create()
+        state, size = self._state, record.size
         self._partial.reserve(size)
-        state.version.resume(journal["etag"], journal["sha256"])
-        state.plan.resume(size, journal["finished"])
+        state.version.resume(record.etag, record.sha256)
+        state.plan.resume(size, record.finished)
         if not state.resumable:  # an earlier call knew the digest, this one does not
             self.discard()
             return
@@ -53,7 +54,8 @@ class Checkpoint:
             on_disk = plan.on_disk
             if on_disk == self._saved or not self._state.resumable:
                 return
-            finished = plan.finished()
+            size, finished = plan.size, plan.finished()
+            assert size is not None
         try:
             self._partial.reopen()
             self._partial.sync()
@@ -63,13 +65,8 @@ class Checkpoint:
             raise
         # A full disk on which the object's own space is reserved; on Windows, a scanner that has the file open.
         with contextlib.suppress(OSError):
-            self._partial.journal.write({
-                "identity": self._remote.identity(),
-                "size": plan.size,
-                "etag": version.etag,
-                "sha256": version.claimed,
-                "finished": finished,
-            })
+            record = Record(self._remote.identity(), size, version.etag, version.claimed, finished)
+            self._partial.journal.write(record)
             self._saved = on_disk
 
     def keep(self) -> None:

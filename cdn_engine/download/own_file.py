@@ -1,86 +1,115 @@
 """Opens files of ours beside the target, and nothing that someone else has put under their names.
 
 Their names follow from the target's name, because a later process has to find them; another user may therefore plant
-something there. Only a regular file of this user with one link is used.
+something there. Only a regular file with one link is used. It may be another user's where users share a folder: who
+may write there could replace the finished file too. In a directory with the sticky bit, such as /tmp, they could not;
+there it has to be this user's.
 """
 
+import contextlib
 import os
+import secrets
 import stat
-import tempfile
 from io import FileIO
 from typing import NoReturn
 
+from cdn_engine.download.directory import Directory
 from cdn_engine.errors import UnsafePathError
+from cdn_engine.paths import RESERVED_PREFIX
 
-__all__ = ["open_own", "stat_own", "unlink_own"]
+__all__ = ["is_foreign", "open_own", "stat_own", "unlink_own"]
 
-# A link is not followed, and a pipe or device is not waited for.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe or device is not waited for
 
 
-def stat_own(path: str) -> os.stat_result | None:
-    """Return the status of our file at ``path``; None if there is nothing.
+def stat_own(directory: Directory, name: str) -> os.stat_result | None:
+    """Return the status of our file; None if there is nothing.
 
     Raises:
         UnsafePathError: Something that is not ours is there.
     """
     try:
-        found = os.lstat(path)
+        found = directory.stat(name)
     except FileNotFoundError:
         return None
-    if not _is_own(path, found):
-        _refuse(path)
+    _check(directory, name, found)
     return found
 
 
-def open_own(path: str, mode: str, create: bool = False) -> FileIO:
-    """Open our file at ``path``, unbuffered.
+def open_own(directory: Directory, name: str, mode: str, create: bool = False) -> FileIO:
+    """Open our file, unbuffered.
 
     Args:
-        path: The file.
+        directory: Where it is.
+        name: Its name.
         mode: ``r`` or ``r+``.
-        create: Create the file if there is none.
+        create: Create the file if there is none, with the permissions of a plain ``open()``.
 
     Raises:
         UnsafePathError: Something that is not ours is there.
-        FileNotFoundError: There is no file, and ``create`` is False.
+        FileNotFoundError: There is no file, and ``create`` is False; or the directory has been removed.
     """
-    stat_own(path)
-    flags = (os.O_RDONLY if mode == "r" else os.O_RDWR) | (os.O_CREAT if create else 0) | _NO_FOLLOW | _BINARY
-    # 0o666 less the umask: the permissions that a plain open() gives.
-    file = FileIO(os.open(path, flags, 0o666), mode)
-    if not _is_own(path, os.fstat(file.fileno())):
-        file.close()
-        _refuse(path)
-    return file
+    flags = (os.O_RDONLY if mode == "r" else os.O_RDWR) | _FLAGS
+    while True:
+        present = stat_own(directory, name) is not None
+        # Without O_CREAT where there is a file: Linux may refuse it for another user's (fs.protected_regular).
+        new = 0 if present or not create else os.O_CREAT | os.O_EXCL
+        try:
+            descriptor = directory.open_file(name, flags | new)
+        except FileExistsError:
+            continue
+        except FileNotFoundError:
+            if create and present:
+                continue
+            raise
+        try:
+            _check(directory, name, os.fstat(descriptor))
+            return FileIO(descriptor, mode)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
 
-def unlink_own(path: str) -> bool:
-    """Remove our file at ``path``. Return True if there was one.
+def unlink_own(directory: Directory, name: str) -> bool:
+    """Remove our file. Return True if there was one.
 
     Raises:
         UnsafePathError: Something that is not ours is there.
     """
-    if stat_own(path) is None:
+    if stat_own(directory, name) is None:
         return False
-    os.unlink(path)
+    with contextlib.suppress(FileNotFoundError):
+        directory.unlink(name)
     return True
 
 
-def _is_own(path: str, found: os.stat_result) -> bool:
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+def is_foreign(directory: Directory, found: os.stat_result) -> bool:
+    """Return True if a file is another user's in a directory where only its owner may remove it."""
+    if not hasattr(os, "geteuid") or found.st_uid == os.geteuid() or not directory.status().st_mode & stat.S_ISVTX:
         return False
-    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid() or found.st_uid == _owner_of_new(path)
+    return found.st_uid != _owner_of_new(directory)
 
 
-def _owner_of_new(path: str) -> int:
-    """Return who owns a new file beside ``path``: somebody else, if the file system maps all users to one."""
-    with tempfile.TemporaryFile(dir=os.path.dirname(path)) as file:
-        return os.fstat(file.fileno()).st_uid
+def _check(directory: Directory, name: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        _refuse(directory, name, "is not a regular file with a single link: look at it, remove it and try again")
+    if is_foreign(directory, found):
+        _refuse(
+            directory, name, "is another user's, and anyone may write to its directory: have it removed, or download "
+            "to a directory of your own"
+        )  # fmt: skip
 
 
-def _refuse(path: str) -> NoReturn:
-    raise UnsafePathError(
-        f"{path!r} is not a regular file of this user with a single link: look at it, remove it and try again"
-    )
+def _owner_of_new(directory: Directory) -> int:
+    """Return who owns a new file there: somebody else, if the file system maps all users to one."""
+    name = f"{RESERVED_PREFIX}{secrets.token_hex(16)}.owner"
+    descriptor = directory.open_file(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        return os.fstat(descriptor).st_uid
+    finally:
+        os.close(descriptor)
+        directory.unlink(name)
+
+
+def _refuse(directory: Directory, name: str, reason: str) -> NoReturn:
+    raise UnsafePathError(f"{os.path.join(directory.path, name)!r} {reason}")

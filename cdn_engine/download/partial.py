@@ -7,103 +7,156 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
-from collections.abc import Iterator
+import stat
+import sys
+import weakref
+from collections.abc import Callable
 from io import FileIO
 
-from filelock import FileLock, Timeout
-
 from cdn_engine import _disk
+from cdn_engine.download.folder import Folder
 from cdn_engine.download.journal import Journal
+from cdn_engine.download.lock import Lock
+from cdn_engine.download.obstacle import check_final_name
 from cdn_engine.download.own_file import open_own, stat_own, unlink_own
-from cdn_engine.errors import DeadlineExceededError
-from cdn_engine.paths import RESERVED_PREFIX
+from cdn_engine.errors import UnsafePathError
+from cdn_engine.paths import RESERVED_PREFIX, Target
+from cdn_engine.wire.deadline import Deadline
 
 __all__ = ["Partial"]
 
 # Space is reserved for files from this size in bytes; a smaller one is written before others can take its space.
 _RESERVED = 1 << 20
 
+# A pipe that has just taken the name is not waited for.
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+_COPIED = 1 << 20  # bytes that are copied at a time
+
+_PERMISSIONS = 0o777  # without the bits by which a program runs with its owner's rights
+
 
 class Partial:
-    """The unfinished file beside ``final``.
+    """The unfinished file beside a target.
 
     Args:
-        final: The absolute path that the finished file will have.
+        target: The file that it becomes.
 
     Attributes:
+        final: The path of that file.
         path: The unfinished file.
         journal: Its ``Journal``.
         lock_path: The lock file.
 
-    Thread-safety: ``open`` may be called from several threads, which use handles of their own. The rest is for the
-    one thread that holds the lock.
+    Thread-safety: ``open`` may be called from several threads, which use handles of their own. The rest is for one
+    thread at a time, not always the same.
     """
 
-    def __init__(self, final: str) -> None:
-        folder, name = os.path.split(final)
-        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
-        stem = os.path.join(folder, f"{RESERVED_PREFIX}{digest}")
-        self.final = final
-        self.folder = folder
-        self.path = f"{stem}.part"
-        self.journal = Journal(f"{stem}.journal")
-        self.lock_path = f"{stem}.lock"
+    def __init__(self, target: Target) -> None:
+        digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]
+        stem = f"{RESERVED_PREFIX}{digest}"
+        self.final = os.fspath(target)
+        self.path = os.path.join(target.folder, f"{stem}.part")
+        self.lock_path = os.path.join(target.folder, f"{stem}.lock")
+        self._folder = Folder(target)
+        self._final_name = target.name
+        self._name = f"{stem}.part"
+        self._lock = Lock(self._folder, f"{stem}.lock", self.final)
+        self.journal = Journal(self._folder, f"{stem}.journal")
         self._lost: OSError | None = None  # why written bytes may not be on disk
         self._held: FileIO | None = None  # the file being written: while it is open, its inode cannot be reused
+        _all.add(self)
 
-    @contextlib.contextmanager
-    def locked(self, timeout: float | None = None) -> Iterator[None]:
-        """Hold the exclusive lock, which the system releases if the process dies.
+    def lock(self, deadline: Deadline, on_wait: Callable[[], object] | None = None) -> None:
+        """Make the directories, find out whether the final name can be taken, and take the exclusive lock.
 
         Args:
-            timeout: Seconds to wait for another holder; None to wait for as long as it takes.
+            deadline: When to stop waiting for another process.
+            on_wait: Called about twice a second while another process has the lock; may raise.
 
         Raises:
-            DeadlineExceededError: Another process still holds it.
+            DeadlineExceededError: Another process still has the lock.
+            UnsafePathError: Something that is not ours has the name of one of our files, or a link was planted.
+            OSError: The file could not be installed, or cannot be locked; the error names what is in the way.
         """
-        stat_own(self.lock_path)
-        lock = FileLock(self.lock_path, timeout=-1 if timeout is None else timeout)
         try:
-            self._lock(lock)
-            yield
-        finally:
-            self._let_go()
-            if lock.is_locked:
-                self._unlock(lock)
-
-    def _lock(self, lock: FileLock) -> None:
-        try:
-            lock.acquire()
-        except Timeout:
-            raise DeadlineExceededError(
-                f"another process was still downloading {self.final!r} after {lock.timeout:g} s"
-            ) from None
-
-    def _unlock(self, lock: FileLock) -> None:
-        # Waiters notice that the file they have locked is gone, and start over with a new one.
-        with contextlib.suppress(OSError):
-            os.unlink(self.lock_path)
-        try:
-            lock.release()
-        except BaseException:  # Ctrl-C in the middle of it would leave the path locked for this process
-            lock.release(force=True)
+            self._folder.enter()
+            check_final_name(self._folder.directory, self._final_name)
+            self._lock.acquire(deadline, on_wait)
+        except BaseException:
+            self.unlock()
             raise
+
+    def unlock(self) -> None:
+        """Let go of everything, and remove the lock file and new directories that are empty. May be called again."""
+        try:
+            self._let_go()
+        finally:
+            try:
+                self._lock.release()
+            finally:
+                self._folder.leave()
+
+    def bytes_kept(self) -> int:
+        """Return how many bytes an earlier call has left, by its journal. Needs no lock."""
+        try:
+            self._folder.enter(create=False)
+            record = self.journal.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        finally:
+            self._folder.leave()
+        return 0 if record is None else sum(stop - start for start, stop in record.finished)
+
+    def adopt(self) -> bool:
+        """Take over an existing partial, so that ``open`` opens it. Return False if there is none that can be used.
+
+        Another user's partial that can be read and not written is copied.
+        """
+        try:
+            try:
+                self.reopen()
+            except PermissionError:
+                self._copy()
+                self.reopen()
+        except OSError:
+            return False
+        return True
 
     def create(self) -> None:
         """Create the partial if there is none. From now on ``open`` opens this file and no other."""
         if self._held is None:
-            self._held = open_own(self.path, "r+", create=True)
+            self._held = open_own(self._folder.directory, self._name, "r+", create=True)
 
     def reopen(self) -> None:
         """Hold the partial again after an installation that failed."""
         if self._held is None:
-            self._held = open_own(self.path, "r+")
+            self._held = open_own(self._folder.directory, self._name, "r+")
+
+    def _copy(self) -> None:
+        directory, copy = self._folder.directory, f"{self._name}.copy"
+        unlink_own(directory, copy)
+        try:
+            with open_own(directory, self._name, "r") as theirs, open_own(directory, copy, "r+", create=True) as ours:
+                while block := theirs.read(_COPIED):
+                    if ours.write(block) < len(block):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.final)
+                _disk.sync(ours.fileno())  # the journal vouches for it
+            directory.replace(copy, self._name)
+        except BaseException:
+            unlink_own(directory, copy)
+            raise
 
     def _let_go(self) -> None:
         held, self._held = self._held, None  # first, so that Ctrl-C leaves no closed file behind
         if held is not None:
             held.close()
+
+    def abandon(self) -> None:
+        """Close everything in a forked child, and leave it to the parent."""
+        self._let_go()
+        self._lock.abandon()
+        self._folder.abandon()
 
     def open(self) -> FileIO:
         """Return a new unbuffered read-write handle.
@@ -112,29 +165,34 @@ class Partial:
             FileNotFoundError: The partial was removed or replaced since ``create``. Writing to another file would
                 spread the object over two.
         """
-        file = open_own(self.path, "r+")
+        file = open_own(self._folder.directory, self._name, "r+")
         if self._held is None or not os.path.samestat(os.fstat(file.fileno()), os.fstat(self._held.fileno())):
             file.close()
             raise FileNotFoundError(errno.ENOENT, "the unfinished file was replaced during the download", self.path)
         return file
 
+    def open_final(self) -> FileIO | None:
+        """Open the file that has the final name already; None if there is none that can be compared."""
+        directory, name = self._folder.directory, self._final_name
+        try:
+            if stat.S_ISREG(directory.stat(name).st_mode):
+                return FileIO(directory.open_file(name, _READ), "r")
+        except (FileNotFoundError, PermissionError):
+            pass
+        return None
+
     def size(self) -> int | None:
         """Return the partial's length in bytes; None if there is no partial."""
-        found = stat_own(self.path)
+        found = stat_own(self._folder.directory, self._name)
         return None if found is None else found.st_size
 
     def reserve(self, size: int) -> None:
         """Give the partial its full length, and reserve the space of a large one where the system can.
 
         Raises:
-            OSError: ``ENOSPC`` with the number of missing bytes, or whatever the file system reports.
+            OSError: There is not enough space, or whatever the file system reports.
         """
         with self.open() as file:
-            found = os.fstat(file.fileno())
-            held = found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
-            missing = size - min(held, size) - shutil.disk_usage(self.folder).free
-            if missing > 0:
-                raise OSError(errno.ENOSPC, f"the disk is {missing} bytes too small for {size} bytes", self.final)
             try:
                 if size >= _RESERVED:
                     _disk.allocate(file.fileno(), size)
@@ -150,41 +208,70 @@ class Partial:
             OSError: Data may be lost. Every later call raises it too: asked again, the system would report success,
                 having forgotten what it lost.
         """
-        if self._lost is not None:
-            raise self._lost
         with self.open() as file:
+            self._sync(file)
+
+    def _sync(self, file: FileIO) -> None:
+        if self._lost is None:
             try:
                 _disk.sync(file.fileno())
             except OSError as error:
-                self._lost = error
-                raise
+                self._lost = OSError(error.errno, f"what was written may be lost: {error.strerror}", self.final)
+        if self._lost is not None:
+            raise self._lost
 
     def install(self) -> None:
-        """Move the partial to its final name, durably, and remove the journal."""
-        self.sync()
+        """Move the partial to its final name, durably, and remove the journal.
+
+        Raises:
+            OSError: Data may be lost, or the final name cannot be taken; the error names it. If the directory could
+                not be synced, the file is there, and a power cut may undo that.
+        """
+        directory = self._folder.directory
+        with self.open() as file:
+            self._take_permissions(file)
+            self._sync(file)
         self._let_go()  # Windows renames no open file
-        os.replace(self.path, self.final)
-        self._sync_folder()
-        self.journal.remove()
+        directory.replace(self._name, self._final_name)
+        self._folder.sync()
+        with contextlib.suppress(OSError, UnsafePathError):  # the file is installed, come what may
+            self.journal.remove()
+
+    def _take_permissions(self, file: FileIO) -> None:
+        """Give the partial the permissions of the file it replaces, and its owner and group where that is allowed."""
+        if sys.platform == "win32":
+            return
+        try:
+            replaced = self._folder.directory.stat(self._final_name)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(replaced.st_mode):
+            return
+        own = os.fstat(file.fileno())
+        with contextlib.suppress(OSError):
+            if own.st_gid != replaced.st_gid:
+                os.fchown(file.fileno(), -1, replaced.st_gid)
+            if own.st_uid != replaced.st_uid:
+                os.fchown(file.fileno(), replaced.st_uid, -1)
+        with contextlib.suppress(OSError):  # a file system without permissions, or another user's partial
+            os.fchmod(file.fileno(), replaced.st_mode & _PERMISSIONS)
 
     def discard(self) -> None:
         """Remove the partial and its journal. The journal goes first: it must never vouch for bytes that are gone."""
         self._let_go()
         if self.journal.remove():
-            self._sync_folder()
-        unlink_own(self.path)
+            self._folder.directory.sync()
+        unlink_own(self._folder.directory, self._name)
 
-    def _sync_folder(self) -> None:
-        if not hasattr(os, "O_DIRECTORY"):  # Windows has no handle for syncing a directory
-            return
-        try:
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        except PermissionError:  # a folder that may be written but not read
-            return
-        try:
-            _disk.sync(descriptor)
-        except OSError as error:
-            if error.errno not in _disk.NOT_SUPPORTED:
-                raise
-        finally:
-            os.close(descriptor)
+
+_all: weakref.WeakSet[Partial] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for partial in list(_all):
+        partial.abandon()
+
+
+# A forked child that outlives its parent would keep the parent's lock.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

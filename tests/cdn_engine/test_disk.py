@@ -55,3 +55,23 @@ def test_failed_sync_of_a_file_system_is_an_error(file):
     os.close(descriptor)
     with pytest.raises(OSError, match=r"[Bb]ad file descriptor"):
         _disk.sync_file_system(descriptor)
+
+
+@linux_only
+def test_mount_point_is_recognized():
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert _disk.attributes(root, b"proc") & _disk.MOUNT_POINT
+        assert not _disk.attributes(root, b"proc/self/no such entry")
+    finally:
+        os.close(root)
+
+
+def test_ordinary_file_can_be_replaced(file, tmp_path):
+    if not hasattr(os, "O_DIRECTORY"):
+        pytest.skip("this system opens no directories")
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert not _disk.attributes(folder, b"file") & (_disk.APPEND_ONLY | _disk.IMMUTABLE | _disk.MOUNT_POINT)
+    finally:
+        os.close(folder)

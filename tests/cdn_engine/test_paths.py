@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from local_store import READER, WRITER
 
-from cdn_engine.paths import local_path
-from cdn_manager import UnsafePathError
+from cdn_engine.paths import Target, local_path, objection_to_key
+from cdn_manager import CDNCredentials, CDNManager, UnsafePathError
 
 pytestmark = pytest.mark.portable
 
@@ -24,10 +25,13 @@ ADVISORIES = [
     "//server/share/x", "\\\\?\\C:\\x", "\\\\.\\C:", "C:x", "C:\\x", "C:/x", "c:", "a/C:/x", "x:stream", "x::$DATA",
     "x\0", "\0", "a\0/../x", "x\n", "x\r", "\x1b[2Jx", "\x7f", "x\x85", "con", "CON", "nul", "NUL.txt", "nul.tar.gz",
     "a/aux", "aux/x", "prn", "com1", "COM9.log", "lpt1", "LPT9", "com0", "com¹", "lpt³.x", "CONIN$", "conout$",
-    "nul .txt", "con ", "x.", "x..", "x ", "x. ", "a./x", "a /x", "...", " ", ". ", ".. ", "a/.../x", '"', "<", ">",
-    "|", "?", "*", "a*", "x" * 256, "ä" * 128, "a/" + "x" * 256, ".cdn-1", ".CDN-1.part", "a/.cdn-x.lock", "\ud800",
+    "nul .txt", "con ", "x.", "x..", "x ", "x. ", "a./x", "a /x", "...", " ", ". ", ".. ", "a/.../x", "x" * 256,
+    "ä" * 128, "a/" + "x" * 256, ".cdn-1", ".CDN-1.part", "a/.cdn-x.lock", "\ud800",
     "x\udfff", ".cdn-" + "0" * 32 + ".part", "..%2f..%2fx/..", "%2e%2e/../x", "‥/../x", "..\uff0f/../x", "~/../../x",
 ]  # fmt: skip
+
+# Only Windows cannot hold these, and they do no harm elsewhere.
+IMPOSSIBLE_ON_WINDOWS = ["a?b", "a*", '"', "<", ">", "a|b", "dir*/x", "x?"]
 
 ORDINARY = [
     "x", "model.safetensors", "a b c", " leading", "ünïcödé", "日本語.bin", "😀", "a+b", "100%", "%2e%2e", "a%2Fb",
@@ -89,9 +93,25 @@ def test_hostile_folder_is_rejected(folder, sandbox):
 
 @pytest.mark.parametrize("key", ORDINARY, ids=ascii)
 def test_ordinary_key_stays_below_the_folder(key, sandbox):
-    path = local_path("folder", key)
+    path = os.fspath(local_path("folder", key))
     assert path == str(Path("folder").resolve().joinpath(*key.split("/")))
     write(path)
+
+
+@pytest.mark.parametrize("key", IMPOSSIBLE_ON_WINDOWS, ids=ascii)
+def test_what_windows_cannot_hold_is_refused_there_only(key):
+    assert objection_to_key(key, windows=True) is not None
+    assert objection_to_key(key, windows=False) is None
+
+
+@pytest.mark.parametrize("key", [key for key in ADVISORIES if "{" not in key], ids=ascii)
+def test_upload_is_refused_under_a_key_that_no_download_could_fetch(key, folder):
+    """Before any request: nothing listens at this address."""
+    with CDNManager(CDNCredentials("http://127.0.0.1:9", *READER, *WRITER), deadline=60) as manager:
+        with pytest.raises(UnsafePathError) as caught:
+            manager.store("bucket", key, b"payload")
+        assert not manager.upload_bytes("bucket", key, b"payload")
+    assert "fetch(path" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["link/x", "up/x", "beside/x", "nowhere/x", "link/1/x", "within/../../x"])
@@ -101,18 +121,29 @@ def test_link_out_of_the_folder_is_rejected(key, sandbox):
 
 
 def test_link_within_the_folder_is_followed(sandbox):
-    assert local_path("folder", "within/x") == str(Path("folder/inside/x").resolve())
+    assert os.fspath(local_path("folder", "within/x")) == str(Path("folder/inside/x").resolve())
 
 
 def test_folder_may_be_a_link(sandbox):
     os.symlink(sandbox, "chosen")
-    assert local_path("chosen", "x") == str(sandbox.resolve() / "x")
+    assert os.fspath(local_path("chosen", "x")) == str(sandbox.resolve() / "x")
 
 
 def test_link_under_the_final_name_is_not_followed(sandbox):
     """A download replaces the link; it never opens the final name."""
     (Path("folder") / "final").symlink_to(sandbox / "outside")
-    assert local_path("folder", "final") == str(Path("folder").resolve() / "final")
+    assert os.fspath(local_path("folder", "final")) == str(Path("folder").resolve() / "final")
+
+
+@pytest.mark.parametrize("path", ["out/", "out//", "out/.", "..", "", "/"])
+def test_path_without_a_file_name_is_a_directory(path):
+    with pytest.raises(IsADirectoryError) as caught:
+        Target.of(path)
+    assert caught.value.filename == path
+
+
+def test_path_may_be_bytes(folder):
+    assert os.fspath(Target.of(b"out/\xff")) == os.fsdecode(os.fsencode(folder) + b"/out/\xff")
 
 
 def entries_outside(sandbox, base):
@@ -126,7 +157,7 @@ def entries_outside(sandbox, base):
 def test_generated_names_never_leave_the_folder(folder, key, sandbox):
     work = Path.cwd().resolve()
     try:
-        path = local_path(folder, key)
+        path = os.fspath(local_path(folder, key))
     except UnsafePathError:
         return
     base = work / folder

@@ -51,7 +51,7 @@ def test_every_error_type_can_be_imported_from_cdn_manager():
         (lambda manager, bucket: manager.orphans("no-such-bucket"), ClientError),
         (lambda manager, bucket: manager.fetch(bucket, "../key"), UnsafePathError),
         (lambda manager, bucket: manager.fetch(bucket, "key", sha256="0" * 64), IntegrityError),
-        (lambda manager, bucket: manager.fetch(bucket, "key", path="file/key"), FileExistsError),
+        (lambda manager, bucket: manager.fetch(bucket, "key", path="file/key"), NotADirectoryError),
         (lambda manager, bucket: manager.store(bucket, "key", b"abc", overwrite=False), ObjectExistsError),
         (lambda manager, bucket: manager.store(bucket, "key", "no-such-file"), FileNotFoundError),
     ],

@@ -17,9 +17,10 @@ def main(url, access_key, secret, bucket, key, *options):
     if "--fill" in options:
         return fill(manager, bucket, key)
     if "--unprivileged" in options and os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        become(65534, 65534)
+    for option in options:
+        if option.startswith("--user="):
+            become(int(option.partition("=")[2]), 3000)
     announced = []
 
     def progress(_):
@@ -34,6 +35,13 @@ def main(url, access_key, secret, bucket, key, *options):
     except KeyboardInterrupt:
         count = sum(thread.name.startswith(("Main", "cdn")) for thread in threading.enumerate())
         print(f"interrupted with {count} thread", flush=True)
+
+
+def become(user, group):
+    "localhost".encode("idna")  # loads a module, which the user may not be able to read
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
 
 
 def peak_memory():

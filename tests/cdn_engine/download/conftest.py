@@ -1,6 +1,9 @@
 """A bucket with two samples, and managers behind a link that tests can slow down or inject faults into."""
 
 import contextlib
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from downloads import IMPATIENT, PARTS
@@ -40,3 +43,12 @@ def connect(link, folder):
         yield lambda deadline=100, config=IMPATIENT, parts=PARTS: managers.enter_context(
             CDNManager(CDNCredentials(link.url, *READER), config, parts, deadline)
         )
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that other users can reach, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -1,23 +1,15 @@
 """Disks that are too small, fill up, refuse to be written, or vanish."""
 
+import errno
 import os
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 from downloads import start_child
 from objects import PART, SAMPLE_SIZE
 
-
-@pytest.fixture
-def open_folder():
-    """A folder that other users can reach, unlike pytest's own."""
-    path = Path(tempfile.mkdtemp())
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+from cdn_engine import _disk
 
 
 def run_child(url, bucket, folder, *options, **settings):
@@ -38,8 +30,8 @@ def on_small_disk(megabytes, folder):
 def test_disk_that_is_too_small_is_reported_before_the_transfer(link, samples, open_folder):
     link.rate = PART
     _, errors = run_child(link.url, samples, open_folder, before=on_small_disk(4, open_folder))
-    assert "OSError: [Errno 28] the disk is" in errors
-    assert f"bytes too small for {SAMPLE_SIZE} bytes" in errors
+    assert f"OSError: [Errno 28] no room for {SAMPLE_SIZE} bytes: " in errors
+    assert repr(str(open_folder / samples / "with-digest")) in errors
     assert link.bytes_sent < SAMPLE_SIZE // 2
 
 
@@ -51,13 +43,23 @@ def test_disk_that_fills_up_leaves_a_resumable_partial(link, samples, open_folde
     assert 0 < int(resumed) < int(size) == SAMPLE_SIZE
 
 
-def test_missing_disk_space_is_reported_in_bytes(connect, samples, folder, monkeypatch):
+def test_failed_reservation_tells_how_many_bytes_were_wanted(connect, samples, folder, monkeypatch):
     """The same without a mount, which few systems allow."""
-    usage = shutil.disk_usage(folder)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=SAMPLE_SIZE - 1000))
-    with pytest.raises(OSError, match="the disk is 1000 bytes too small"):
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_disk, "allocate", refuse)
+    with pytest.raises(OSError, match=f"no room for {SAMPLE_SIZE} bytes") as caught:
         connect().fetch(samples, "with-digest")
-    assert list((folder / samples).iterdir()) == []
+    assert caught.value.filename == str(folder / samples / "with-digest")
+    assert list(folder.iterdir()) == []
+
+
+def test_file_system_that_counts_no_blocks_is_not_full(link, samples, open_folder):
+    """As ramfs, or tmpfs without a limit: free space is reported as 0."""
+    output, errors = run_child(link.url, samples, open_folder, before=on_small_disk(0, open_folder))
+    assert (output, errors) == ("flowing\n", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs the permissions of POSIX")

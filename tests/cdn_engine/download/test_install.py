@@ -22,9 +22,9 @@ def test_nothing_is_renamed_before_it_is_synced(link, connect, admin, bucket, fo
         sync(descriptor)
         events.append(("synced", os.fstat(descriptor).st_ino))
 
-    def note_replace(source, target):
-        events.append(("renamed", os.stat(source).st_ino))
-        replace(source, target)
+    def note_replace(source, target, *, src_dir_fd, dst_dir_fd):
+        events.append(("renamed", os.stat(source, dir_fd=src_dir_fd).st_ino))
+        replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(_disk, "sync", note_sync)
     monkeypatch.setattr(os, "replace", note_replace)
@@ -52,15 +52,16 @@ def test_failed_installation_is_repeated_by_the_next_call(connect, samples, fold
     manager = connect()
     replace = os.replace
 
-    def replace_except_final(source, target):
+    def replace_except_final(source, target, **directories):
         if ".cdn-" not in str(target):
             raise PermissionError(13, "the file is open in another program", target)
-        replace(source, target)
+        replace(source, target, **directories)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", replace_except_final)
-        with pytest.raises(PermissionError):
+        with pytest.raises(PermissionError) as caught:
             manager.fetch(samples, "with-digest")
+    assert caught.value.filename == str(folder / samples / "with-digest")
     assert manager.fetch(samples, "with-digest").transferred == 1
     assert is_whole(folder / samples / "with-digest")
 
@@ -102,8 +103,8 @@ def test_journal_may_be_due_while_disk_space_is_being_reserved(connect, samples,
 def test_ctrl_c_right_after_the_rename_leaves_only_the_finished_file(connect, samples, folder, monkeypatch):
     replace = os.replace
 
-    def interrupted_replace(source, target):
-        replace(source, target)
+    def interrupted_replace(source, target, **directories):
+        replace(source, target, **directories)
         if ".cdn-" not in str(target):
             raise KeyboardInterrupt
 

@@ -1,39 +1,43 @@
-"""The files of an unfinished download: partial, journal and lock, and what another user may plant under their names."""
+"""The files of an unfinished download, and what another user may plant under their names."""
 
 import errno
 import os
 import sys
-import threading
 
 import pytest
-from filelock import FileLock
 
 from cdn_engine import _disk
+from cdn_engine.download import directory
+from cdn_engine.download.journal import Record
 from cdn_engine.download.partial import Partial
-from cdn_manager import DeadlineExceededError, UnsafePathError
+from cdn_engine.paths import Target
+from cdn_engine.wire.deadline import Deadline
+from cdn_manager import UnsafePathError
 
 pytestmark = pytest.mark.portable
 
-STATE = {"identity": {"host": "h", "bucket": "b", "key": "k"}, "size": 9, "etag": None, "finished": [[0, 4]]}
+RECORD = Record({"host": "h", "bucket": "b", "key": "k"}, 9, '"etag"', None, [(0, 4)])
+NO_DEADLINE = Deadline(None)
 
 
 @pytest.fixture
 def partial(tmp_path):
-    made = Partial(str(tmp_path / "final"))
+    made = Partial(Target.of(tmp_path / "final"))
+    made.lock(NO_DEADLINE)
     made.create()
-    return made
+    yield made
+    made.unlock()
 
 
 def paths_of(partial):
-    return [partial.path, partial.journal.path, partial.journal.new_path, partial.lock_path]
+    stem = partial.path.removesuffix(".part")
+    return [f"{stem}.part", f"{stem}.journal", f"{stem}.journal.new", partial.lock_path]
 
 
 def plant(path, what, tmp_path):
     """Put something that is not ours under the name of one of our files."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"untouched")
-    if os.path.lexists(path):
-        os.unlink(path)
     if what == "symbolic link":
         os.symlink(victim, path)
     elif what == "dangling link":
@@ -47,116 +51,108 @@ def plant(path, what, tmp_path):
     elif os.geteuid() != 0:
         pytest.skip("only root can create a file that belongs to another user")
     else:
+        tmp_path.chmod(0o1777)
         with open(path, "wb"):
             os.chown(path, 65534, 65534)
 
 
-def use(partial):
+def use(final):
     """Do what a download does."""
-    with partial.locked():
+    partial = Partial(Target.of(final))
+    try:
+        partial.lock(NO_DEADLINE)
         partial.journal.read()
         partial.create()
         partial.reserve(9)
         partial.sync()
-        partial.journal.write(STATE)
+        partial.journal.write(RECORD)
         partial.install()
+    finally:
+        partial.unlock()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs the links and file owners of POSIX")
 @pytest.mark.parametrize(
-    "what", ["symbolic link", "dangling link", "hard link", "pipe", "directory", "another user's file"]
+    "what",
+    ["symbolic link", "dangling link", "hard link", "pipe", "directory", "another user's file where anyone may write"],
 )
 @pytest.mark.parametrize("which", range(4), ids=["partial", "journal", "new journal", "lock"])
-def test_planted_file_is_rejected_and_left_untouched(which, what, partial, tmp_path):
-    plant(paths_of(partial)[which], what, tmp_path)
-    with pytest.raises(UnsafePathError):
-        use(Partial(partial.final))
+def test_planted_file_is_rejected_and_left_untouched(which, what, tmp_path):
+    path = paths_of(Partial(Target.of(tmp_path / "final")))[which]
+    plant(path, what, tmp_path)
+    with pytest.raises(UnsafePathError, match=os.path.basename(path)):
+        use(tmp_path / "final")
     assert (tmp_path / "victim").read_bytes() == b"untouched"
     assert not (tmp_path / "created").exists()
     assert not (tmp_path / "final").exists()
 
 
-def test_journal_returns_what_was_written(partial):
-    partial.journal.write(STATE)
-    assert partial.journal.read() == STATE
-
-
-def test_journal_with_any_single_bit_flipped_is_ignored(partial):
-    partial.journal.write(STATE)
-    with open(partial.journal.path, "r+b", buffering=0) as file:
-        content = file.read()
-        for position in range(8 * len(content)):
-            damaged = bytearray(content)
-            damaged[position // 8] ^= 1 << position % 8
-            file.seek(0)
-            file.write(damaged)
-            assert partial.journal.read() is None
-        file.seek(0)
-        file.write(content)
-    assert partial.journal.read() == STATE
-
-
-@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 100], ids="{} bytes".format)
-def test_truncated_journal_is_ignored(partial, length):
-    partial.journal.write(STATE)
-    os.truncate(partial.journal.path, length)
-    assert partial.journal.read() is None
-
-
-def test_journal_of_another_format_version_is_ignored(partial):
-    partial.journal.write({**STATE, "journal": 2})
-    assert partial.journal.read() is None
-
-
-def test_waiting_for_the_lock_ends_at_the_timeout(partial):
-    with partial.locked(), pytest.raises(DeadlineExceededError), Partial(partial.final).locked(0.1):
-        pass
-
-
-def test_only_one_thread_at_a_time_holds_the_lock(partial):
-    """The lock file is removed while others wait for it; none of them may lock a file that is gone."""
-    holders, counts = [], []
-
-    def hold():
-        for _ in range(20):
-            with Partial(partial.final).locked():
-                holders.append(1)
-                counts.append(len(holders))
-                holders.pop()
-
-    threads = [threading.Thread(target=hold) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert counts == [1] * 80
-    assert not os.path.exists(partial.lock_path)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="needs the file owners of POSIX")
-def test_download_works_on_a_file_system_without_owners(partial, monkeypatch):
-    """As on vfat with the mount option ``uid``, or NFS for root: every new file belongs to somebody else."""
+def test_download_works_on_a_file_system_without_owners(tmp_path, monkeypatch):
+    """As NFS that maps all users to one: every new file belongs to somebody else, even where anyone may write."""
+    tmp_path.chmod(0o1777)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    use(partial)
-    assert os.path.exists(partial.final)
+    use(tmp_path / "final")
+    assert os.listdir(tmp_path) == ["final"]
+
+
+@pytest.mark.parametrize("parents", ["", "new", "new/er"])
+def test_download_works_where_directories_cannot_be_held_open(tmp_path, monkeypatch, parents):
+    """As on Windows."""
+    monkeypatch.setattr(directory, "_HOLDS", False)
+    use(tmp_path / parents / "final")
+    assert (tmp_path / parents / "final").read_bytes() == bytes(9)
+    with pytest.raises(IsADirectoryError):
+        use(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        use(tmp_path / parents / "final" / "x")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_planted_link_is_not_followed_where_directories_cannot_be_held_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(directory, "_HOLDS", False)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "sub").symlink_to("outside")
+    with pytest.raises(UnsafePathError):
+        use(Target(str(tmp_path), ("sub",), "final"))
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def fail_to_sync(_):
+    raise OSError(errno.EIO, "lost")
 
 
 def test_failed_sync_is_remembered(partial, monkeypatch):
     """The system reports a lost write only once."""
-    sync = _disk.sync
-
-    def fail_once(_):
-        monkeypatch.setattr(_disk, "sync", sync)
-        raise OSError(errno.EIO, "lost")
-
-    partial.reserve(9)
-    monkeypatch.setattr(_disk, "sync", fail_once)
-    for _ in range(2):
+    with monkeypatch.context() as patched:
+        patched.setattr(_disk, "sync", fail_to_sync)
         with pytest.raises(OSError, match="lost"):
             partial.sync()
-    with pytest.raises(OSError, match="lost"):
-        partial.install()
+    for act in (partial.sync, partial.install):
+        with pytest.raises(OSError, match="lost"):
+            act()
     assert not os.path.exists(partial.final)
+
+
+def test_failed_sync_names_the_file(partial, monkeypatch):
+    monkeypatch.setattr(_disk, "sync", fail_to_sync)
+    with pytest.raises(OSError, match="lost") as caught:
+        partial.install()
+    assert caught.value.filename == partial.final
+
+
+def test_journal_that_cannot_be_removed_does_not_undo_an_installation(partial, monkeypatch):
+    unlink = os.unlink
+
+    def refuse_journal(path, **options):
+        if ".journal" in str(path):
+            raise PermissionError(errno.EACCES, "open in another program", path)
+        unlink(path, **options)
+
+    partial.journal.write(RECORD)
+    monkeypatch.setattr(os, "unlink", refuse_journal)
+    partial.install()
+    assert os.path.exists(partial.final)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a call to reserve space")
@@ -166,7 +162,8 @@ def test_disk_space_is_reserved(partial):
 
 
 def test_names_are_short_enough_for_every_file_system(tmp_path):
-    assert max(len(os.path.basename(path)) for path in paths_of(Partial(str(tmp_path / ("x" * 255))))) < 64
+    partial = Partial(Target.of(tmp_path / ("x" * 255)))
+    assert max(len(os.path.basename(path)) for path in paths_of(partial)) < 64
 
 
 def test_partial_that_was_replaced_is_not_used(partial):
@@ -178,15 +175,17 @@ def test_partial_that_was_replaced_is_not_used(partial):
     assert not os.path.exists(partial.final)
 
 
-def test_ctrl_c_while_the_lock_is_being_released_does_not_keep_it(partial, monkeypatch):
-    release = FileLock.release
+def test_everything_is_closed_and_removed_at_the_end(tmp_path):
+    before = descriptors()
+    use(tmp_path / "a" / "b" / "final")
+    with pytest.raises(IsADirectoryError):
+        use(tmp_path / "a" / "b")
+    assert descriptors() == before
+    assert os.listdir(tmp_path / "a") == ["b"]
 
-    def interrupted_release(lock, force=False):
-        monkeypatch.setattr(FileLock, "release", release)
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(FileLock, "release", interrupted_release)
-    with pytest.raises(KeyboardInterrupt) as caught, partial.locked():
-        pass
-    with Partial(partial.final).locked():
-        assert caught.value.__traceback__ is not None  # at hand, with all that its frames hold
+def descriptors():
+    try:
+        return sorted(os.listdir("/proc/self/fd"))
+    except FileNotFoundError:
+        pytest.skip("this system does not list a process's descriptors")

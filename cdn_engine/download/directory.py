@@ -1,0 +1,148 @@
+"""A directory held open, so that what is done in it is done there, whatever becomes of the path that led to it."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from typing import Self
+
+from cdn_engine import _disk
+from cdn_engine.errors import UnsafePathError
+
+__all__ = ["Directory"]
+
+_CALLS = {os.mkdir, os.open, os.rename, os.rmdir, os.stat, os.unlink}
+
+# Windows has neither; there, everything is done by path.
+_HOLDS = hasattr(os, "O_DIRECTORY") and os.supports_dir_fd >= _CALLS
+_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+_OPEN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOSE_ON_EXEC
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_PATH_ONLY = getattr(os, "O_PATH", 0)
+
+
+class Directory:
+    """One open directory. Names are those of entries in it; a link among them is never followed.
+
+    Args:
+        path: Its absolute path.
+        parent: The directory that holds it, in which the last segment of ``path`` must not be a link. None to follow
+            the links in ``path``.
+
+    Raises:
+        FileNotFoundError: There is nothing at ``path``.
+        NotADirectoryError: Something else is there.
+        UnsafePathError: A link is there, and ``parent`` was given.
+
+    Errors of all methods name the whole path.
+
+    Thread-safety: safe, but for ``close``.
+    """
+
+    def __init__(self, path: str, parent: "Directory | None" = None) -> None:
+        self.path = path
+        self._readable = True
+        self._descriptor: int | None = None
+        if _HOLDS:
+            self._descriptor = self._open(path, parent)
+        elif not os.path.isdir(path):
+            os.listdir(path)  # raises what is wrong
+        elif parent is not None and os.path.realpath(path) != os.path.join(os.path.realpath(parent.path), self._name):
+            raise UnsafePathError(f"{path!r} has been replaced by a link")
+
+    @property
+    def _name(self) -> str:
+        return os.path.basename(self.path)
+
+    def _open(self, path: str, parent: "Directory | None") -> int:
+        flags = _OPEN if parent is None else _OPEN | _NO_FOLLOW
+        where = path if parent is None else self._name
+        beside = None if parent is None else parent._descriptor
+        with self._naming(path):
+            try:
+                return os.open(where, flags, dir_fd=beside)
+            except PermissionError:  # it may be searched and written, but not read: it can be used, but not be synced
+                if not _PATH_ONLY:
+                    raise
+                self._readable = False
+                return os.open(where, flags | _PATH_ONLY, dir_fd=beside)
+            except OSError:
+                if parent is not None and stat.S_ISLNK(parent.stat(self._name).st_mode):
+                    raise UnsafePathError(f"{path!r} has been replaced by a link") from None
+                raise
+
+    def child(self, name: str) -> Self:
+        """Open a directory in this one, which must not be a link."""
+        return type(self)(os.path.join(self.path, name), self)
+
+    def status(self) -> os.stat_result:
+        """Return the status of the directory itself."""
+        return os.stat(self.path if self._descriptor is None else self._descriptor)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Return the status of an entry, of a link itself."""
+        with self._naming(self._join(name)):
+            return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+
+    def attributes(self, name: str) -> int:
+        """Return what ``_disk.attributes`` says of an entry, or of the directory itself if the name is empty."""
+        return 0 if self._descriptor is None else _disk.attributes(self._descriptor, os.fsencode(name))
+
+    def open_file(self, name: str, flags: int) -> int:
+        """Open a file, with the permissions of a plain ``open()`` if it is new. Return its descriptor."""
+        with self._naming(self._join(name)):
+            return os.open(self._at(name), flags | _NO_FOLLOW | _CLOSE_ON_EXEC, 0o666, dir_fd=self._descriptor)
+
+    def make(self, name: str) -> None:
+        """Make a directory."""
+        with self._naming(self._join(name)):
+            os.mkdir(self._at(name), dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        """Remove an empty directory."""
+        with self._naming(self._join(name)):
+            os.rmdir(self._at(name), dir_fd=self._descriptor)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file or link."""
+        with self._naming(self._join(name)):
+            os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def replace(self, source: str, name: str) -> None:
+        """Rename ``source`` to ``name``, replacing what has that name."""
+        with self._naming(self._join(name)):
+            os.replace(self._at(source), self._at(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def sync(self) -> None:
+        """Write the entries to the disk, where the system and the file system can."""
+        if self._descriptor is None or not self._readable:
+            return
+        with self._naming(self.path):
+            try:
+                _disk.sync(self._descriptor)
+            except OSError as error:
+                if error.errno not in _disk.NOT_SUPPORTED:
+                    raise
+
+    def close(self) -> None:
+        """Let go of the directory. Later calls fail."""
+        descriptor, self._descriptor = self._descriptor, None if self._descriptor is None else -1
+        if descriptor is not None and descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = close
+
+    def _join(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def _at(self, name: str) -> str:
+        return self._join(name) if self._descriptor is None else name
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _naming(path: str) -> Iterator[None]:
+        """Make an error name the whole path, and no second one."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None

@@ -1,0 +1,163 @@
+"""The way to a download's directory: walks it without following links, makes what is missing, and removes it again."""
+
+import contextlib
+import errno
+import os
+import threading
+from typing import NoReturn
+
+from cdn_engine.download.directory import Directory
+from cdn_engine.paths import Target
+
+__all__ = ["Folder"]
+
+# How often a directory that another process removes at once is made again.
+_ATTEMPTS = 100
+
+# The directories that downloads of this process have made, and how many of them are in each. The last one to leave
+# removes it if it is empty, so that downloads that fail side by side leave nothing behind.
+_made: dict[str, int] = {}
+_guard = threading.Lock()
+
+
+def _forget() -> None:
+    """Forget, in a forked child, what is the parent's to remove."""
+    global _guard
+    _guard = threading.Lock()
+    _made.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+class Folder:
+    """The directory of a target, between ``enter`` and ``leave``.
+
+    Args:
+        target: The target. Its base is followed, and nothing below.
+
+    Thread-safety: for one thread at a time.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._open: Directory | None = None
+        self._new: list[tuple[Directory, str]] = []  # directories on the way that this process has made: parent, name
+
+    @property
+    def directory(self) -> Directory:
+        """The open directory.
+
+        Raises:
+            FileNotFoundError: ``enter`` was not called, or ``leave`` was.
+        """
+        if self._open is None:
+            raise FileNotFoundError(errno.ENOENT, "this directory is not open", self._target.folder)
+        return self._open
+
+    def enter(self, create: bool = True) -> None:
+        """Open the directory.
+
+        Args:
+            create: Make what is missing on the way.
+
+        Raises:
+            FileNotFoundError: Something is missing, and ``create`` is False.
+            NotADirectoryError: A file is in the way; the error names it.
+            UnsafePathError: A directory below the base has been replaced by a link.
+            OSError: A directory cannot be opened or made.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._walk(create)
+            except FileNotFoundError:  # if it is not missing, another process has just removed what it had made
+                self.leave()
+                if not create or attempt == _ATTEMPTS - 1:
+                    raise
+            except BaseException:
+                self.leave()
+                raise
+            else:
+                return
+
+    def leave(self) -> None:
+        """Close the directory, and remove those that this process has made and in which nothing is left."""
+        directory, self._open = self._open, None
+        if directory is not None:
+            directory.close()
+        while self._new:
+            parent, name = self._new.pop()
+            path = os.path.join(parent.path, name)
+            with _guard, contextlib.suppress(OSError):
+                _made[path] -= 1
+                if not _made[path]:
+                    del _made[path]
+                    parent.remove(name)
+            parent.close()
+
+    def abandon(self) -> None:
+        """Close the directory in a forked child, and leave everything to the parent."""
+        self._new.clear()
+        if self._open is not None:
+            self._open.close()
+
+    def sync(self) -> None:
+        """Write the directory's entries to the disk, and those of new directories on the way.
+
+        Raises:
+            OSError: They may be lost; the error names the directory.
+        """
+        for directory in [self.directory, *(parent for parent, _ in reversed(self._new))]:
+            directory.sync()
+
+    def _walk(self, create: bool) -> None:
+        self._open, names = self._nearest(create)
+        for name in [*names, *self._target.segments]:
+            parent, self._open = self._open, self._step(self._open, name, create)
+            if not self._new or self._new[-1][0] is not parent:
+                parent.close()
+
+    def _nearest(self, create: bool) -> tuple[Directory, list[str]]:
+        """Open the nearest directory that this process has not made. Return it and the names from there to the base."""
+        path, names = self._target.base, list[str]()
+        while True:
+            try:
+                directory = Directory(path)
+                with _guard:
+                    if path not in _made:
+                        return directory, names
+                directory.close()
+            except FileNotFoundError:
+                if not create or path == os.path.dirname(path):
+                    raise
+            except NotADirectoryError:
+                _name_what_is_in_the_way(path)
+            path, name = os.path.split(path)
+            names.insert(0, name)
+
+    def _step(self, parent: Directory, name: str, create: bool) -> Directory:
+        path = os.path.join(parent.path, name)
+        with _guard:
+            try:
+                child = parent.child(name)
+            except NotADirectoryError:
+                _name_what_is_in_the_way(path)
+            except FileNotFoundError:
+                if not create:
+                    raise
+                with contextlib.suppress(FileExistsError):  # another process was faster: it is not ours to remove
+                    parent.make(name)
+                    _made.setdefault(path, 0)
+                child = parent.child(name)
+            if path in _made:
+                _made[path] += 1
+                self._new.append((parent, name))
+        return child
+
+
+def _name_what_is_in_the_way(path: str) -> NoReturn:
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    reason = "this file has the name of a directory that is needed: remove it, or choose another path"
+    raise NotADirectoryError(errno.ENOTDIR, reason, path)

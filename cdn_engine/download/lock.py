@@ -1,0 +1,180 @@
+"""The lock file of one download, which keeps other threads, processes and users from downloading to the same file."""
+
+import contextlib
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable
+from io import FileIO
+
+from cdn_engine.download.folder import Folder
+from cdn_engine.download.own_file import open_own, stat_own
+from cdn_engine.errors import DeadlineExceededError
+from cdn_engine.wire.deadline import Deadline
+from constants import log
+
+__all__ = ["Lock"]
+
+_POLL = 0.05  # seconds between two attempts to get the lock
+_SILENT = 1.0  # seconds of waiting before that is said
+_TICK = 0.5  # seconds between two calls of ``on_wait``
+_ATTEMPTS = 100  # to make the lock file before others remove its directory
+
+_NO_LOCKS = (
+    "this file system cannot lock files, and without a lock two downloads of one file would spoil it; "
+    "mount it with locks, or download to another one and move the file"
+)
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try(descriptor: int) -> bool:
+        """Lock the file; return False if another one has it."""
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EDEADLK):
+                return False
+            raise
+        return True
+
+else:
+    import fcntl
+
+    def _try(descriptor: int) -> bool:
+        """Lock the file, as it may be already by this descriptor; return False if another one has it."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class Lock:
+    """An exclusive lock that the system releases if the process dies.
+
+    Args:
+        folder: Where the lock file is; entered.
+        name: Its name.
+        final: The path that is downloaded to, for messages.
+
+    Thread-safety: for one thread at a time.
+    """
+
+    def __init__(self, folder: Folder, name: str, final: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._final = final
+        self._file: FileIO | None = None
+
+    def acquire(self, deadline: Deadline, on_wait: Callable[[], object] | None) -> None:
+        """Wait for the lock.
+
+        Args:
+            deadline: When to give up.
+            on_wait: Called about twice a second of waiting; may raise.
+
+        Raises:
+            DeadlineExceededError: Another process still holds it.
+            UnsafePathError: Something that is not ours has the lock file's name.
+            OSError: The file cannot be made, or the file system cannot lock files.
+        """
+        began = said = ticked = time.monotonic()
+        try:
+            while not self._get():
+                now = time.monotonic()
+                if not deadline.allows():
+                    raise DeadlineExceededError(f"at the deadline, another process was downloading {self._final!r}")
+                if said == began and now - began >= _SILENT:
+                    said = now
+                    log(f"waiting for another process that is downloading {self._final!r}")
+                if on_wait is not None and now - ticked >= _TICK:
+                    ticked = now
+                    on_wait()
+                time.sleep(_POLL)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Remove the lock file if it is ours, and let go of it. May be called again."""
+        file = self._file
+        if file is None or file.closed:
+            return
+        try:
+            # Those who wait notice that the file they have locked is gone, and start over with a new one.
+            if os.name != "nt" and _is_free(file) and self._is_current(file):
+                self._unlink()
+        finally:
+            _unlock(file)
+        if os.name == "nt":  # where no open file can be removed, and so nobody's but ours
+            self._unlink()
+
+    def abandon(self) -> None:
+        """Close the lock file in a forked child, which does not unlock the parent's."""
+        if self._file is not None:
+            self._file.close()
+
+    def _get(self) -> bool:
+        """Make one attempt. Return True if the lock is ours, and its file is the one that others find."""
+        while True:
+            if self._file is None or self._file.closed:
+                self._file = self._open()
+            try:
+                if not _try(self._file.fileno()):
+                    return False
+            except OSError as error:
+                raise OSError(error.errno, f"{error.strerror}: {_NO_LOCKS}", self._folder.directory.path) from None
+            if self._is_current(self._file):
+                return True
+            self._file.close()
+
+    def _open(self) -> FileIO:
+        """Open the lock file, in a directory made anew if another process has removed it because it was empty."""
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError):
+                return self._open_or_create()
+            self._folder.leave()
+            self._folder.enter()
+        return self._open_or_create()
+
+    def _open_or_create(self) -> FileIO:
+        directory = self._folder.directory
+        try:
+            return open_own(directory, self._name, "r+", create=True)
+        except PermissionError as error:
+            if stat_own(directory, self._name) is None:
+                reason = f"no file can be made in this directory: {error.strerror}"
+                raise PermissionError(error.errno, reason, directory.path) from None
+        try:
+            return open_own(directory, self._name, "r")  # another user's can be locked if it can be read
+        except PermissionError as error:
+            reason = "another user's download has this lock file, and keeps it private: wait for it, or remove the file"
+            raise PermissionError(error.errno, reason, error.filename) from None
+
+    def _is_current(self, file: FileIO) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(file.fileno()), self._folder.directory.stat(self._name))
+        return False
+
+    def _unlink(self) -> None:
+        with contextlib.suppress(OSError):
+            self._folder.directory.unlink(self._name)
+
+
+def _is_free(file: FileIO) -> bool:
+    """Return True unless somebody else holds the lock."""
+    try:
+        return _try(file.fileno())
+    except OSError:  # no locks here: nobody holds one
+        return True
+
+
+def _unlock(file: FileIO) -> None:
+    try:
+        if sys.platform != "win32":  # closing is not enough while a process forked by C code shares the descriptor
+            with contextlib.suppress(OSError):
+                fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+    finally:
+        file.close()

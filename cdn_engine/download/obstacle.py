@@ -1,0 +1,47 @@
+"""What would keep a finished file from getting its final name, found before a byte is asked for."""
+
+import errno
+import os
+import stat
+import sys
+
+from cdn_engine import _disk
+from cdn_engine.download.directory import Directory
+from cdn_engine.download.own_file import is_foreign
+
+__all__ = ["check_final_name"]
+
+# What macOS and the BSDs call immutable and append-only, for the user and for the system.
+_FIXED = sum(getattr(stat, name, 0) for name in ("UF_IMMUTABLE", "UF_APPEND", "SF_IMMUTABLE", "SF_APPEND"))
+
+
+def check_final_name(directory: Directory, name: str) -> None:
+    """Raise what renaming a file to ``name`` would raise, as far as that can be known.
+
+    Raises:
+        IsADirectoryError: A directory has the name.
+        OSError: Something else that cannot be replaced has it, or the name is too long; the error names the path.
+    """
+    path = os.path.join(directory.path, name)
+    if directory.attributes("") & (_disk.APPEND_ONLY | _disk.IMMUTABLE):
+        raise PermissionError(errno.EPERM, "nothing in this directory can be replaced: see lsattr", directory.path)
+    try:
+        found = directory.stat(name)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a directory has this name: remove it, or choose another path", path)
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+        raise FileExistsError(errno.EEXIST, "a device, pipe or socket has this name, and is not replaced", path)
+    attributes = directory.attributes(name)
+    if attributes & _disk.MOUNT_POINT:
+        raise OSError(errno.EBUSY, "this file is a mount point and cannot be replaced: mount its directory", path)
+    if attributes & (_disk.APPEND_ONLY | _disk.IMMUTABLE) or getattr(found, "st_flags", 0) & _FIXED:
+        raise PermissionError(errno.EPERM, "this file is immutable or append-only: see lsattr", path)
+    if is_foreign(directory, found) and not _may_remove_all(directory):
+        raise PermissionError(errno.EPERM, "this file is another user's, in a directory with the sticky bit", path)
+
+
+def _may_remove_all(directory: Directory) -> bool:
+    """Return True if the sticky bit does not bind this user: the directory's owner, or root."""
+    return sys.platform != "win32" and os.geteuid() in (0, directory.status().st_uid)
