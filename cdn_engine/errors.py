@@ -1,5 +1,7 @@
 """The failures that botocore has no exception for, and one line of text for any failure."""
 
+import errno
+
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
@@ -17,6 +19,7 @@ __all__ = [
     "StoreProtocolError",
     "UnsafePathError",
     "explain",
+    "lacks_descriptors",
     "printable",
 ]
 
@@ -87,6 +90,11 @@ _ADVICE = {
     "RequestTimeTooSkewed": "set this machine's clock",
     "SignatureDoesNotMatch": "the secret does not belong to this access key",
 }
+
+
+def lacks_descriptors(error: BaseException) -> bool:
+    """Return True if the process, or the system, has as many open files and connections as it may."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def explain(error: BaseException) -> str:

@@ -1,16 +1,14 @@
 """Saves the state of a download for the next call, and restores it."""
 
 import contextlib
-import errno
 
 from cdn_engine.download.journal import Record
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.state import State
+from cdn_engine.errors import lacks_descriptors
 
 __all__ = ["Checkpoint"]
-
-_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Checkpoint:
@@ -60,7 +58,7 @@ class Checkpoint:
             self._partial.reopen()
             self._partial.sync()
         except OSError as error:
-            if error.errno in _NO_DESCRIPTORS:
+            if lacks_descriptors(error):
                 return
             raise
         # A full disk on which the object's own space is reserved; on Windows, a scanner that has the file open.

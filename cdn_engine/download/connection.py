@@ -44,7 +44,7 @@ class Connection:
         self._watched_bytes = self.received
 
     def received_beside(self, transferred: int) -> bool:
-        """Return True if other connections have received bytes since this one began; ``transferred`` counts them all."""
+        """Return True if others have received bytes since this request began; ``transferred`` counts all bytes."""
         return transferred - self._transferred_before > self.received
 
     def cut_if_stalled(self, now: float, timeout: float) -> None:

@@ -6,6 +6,7 @@ import threading
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.settings import BLOCK
 from cdn_engine.download.state import State
+from cdn_engine.errors import lacks_descriptors
 
 __all__ = ["Hasher"]
 
@@ -17,6 +18,7 @@ class Hasher(threading.Thread):
 
     Attributes:
         digest: The hash of what has been read so far.
+        error: Why it ended early; None if it did not. It can be repeated later if it only lacked a descriptor.
     """
 
     def __init__(self, state: State, partial: Partial) -> None:
@@ -24,6 +26,7 @@ class Hasher(threading.Thread):
         self._state = state
         self._partial = partial
         self.digest = hashlib.sha256()
+        self.error: Exception | None = None
 
     def run(self) -> None:
         try:
@@ -31,7 +34,9 @@ class Hasher(threading.Thread):
                 while block := file.read(self._next(file.tell())):
                     self.digest.update(block)
         except Exception as error:
-            self._state.fail(error)
+            self.error = error
+            if not lacks_descriptors(error):
+                self._state.fail(error)
         with self._state.lock:
             self._state.digest_pending = False
             self._state.notify()

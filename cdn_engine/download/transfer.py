@@ -221,16 +221,16 @@ class Transfer:
         state = self._state
         if state.version.sha256 is None:
             return
-        if self._hasher is None:
+        if self._hasher is None or self._hasher.error is not None:
             assert state.plan.size is not None
             if state.plan.size <= _HASHED_AT_ONCE or not self._start_hasher():
                 self._hasher = Hasher(state, self._partial)
                 self._hasher.run()
             while state.digest_pending:
                 self._pause()
-            if state.error is not None:
-                raise state.error
         assert self._hasher is not None
+        if self._hasher.error is not None:
+            raise self._hasher.error
         found = self._hasher.digest.hexdigest()
         if found != state.version.sha256:
             raise IntegrityError(

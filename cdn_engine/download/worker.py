@@ -1,6 +1,5 @@
 """One thread with one connection: asks for a span, and writes what arrives at its place."""
 
-import errno
 import threading
 import time
 from io import FileIO
@@ -16,7 +15,7 @@ from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import BLOCK
 from cdn_engine.download.state import State
-from cdn_engine.errors import NotAStoreError, StalledError, StoreProtocolError
+from cdn_engine.errors import NotAStoreError, StalledError, StoreProtocolError, lacks_descriptors
 from cdn_engine.wire import retry
 from cdn_engine.wire.deadline import no_time_left
 from cdn_engine.wire.pace import Pace
@@ -27,8 +26,6 @@ _PROGRESS = 64 << 10  # bytes received that reset the number of failed attempts
 
 # Failures of one connection, which say nothing about the others.
 _OF_ONE_CONNECTION = (ClientError, BotoCoreError, HTTPError, NotAStoreError, StalledError, StoreProtocolError)
-
-_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Worker(threading.Thread):
@@ -57,7 +54,7 @@ class Worker(threading.Thread):
                     if pause:
                         state.wait(pause)
         except Exception as error:
-            if getattr(error, "errno", None) in _NO_DESCRIPTORS and state.connections:
+            if lacks_descriptors(error) and state.connections:
                 state.refuse(len(state.connections))
             else:
                 state.fail(error)
