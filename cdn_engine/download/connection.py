@@ -22,6 +22,7 @@ class Connection:
         attempt: The request.
         aside: The request for the object's size, which the answer did not tell; None without one.
         began: When it was made.
+        answered: True once the head of its answer has arrived.
         delivering: True while the body of its answer is being read.
         received: Bytes of that body so far, those to be skipped included.
         cut_off: Why the calling thread has cut the request; None if it has not.
@@ -32,7 +33,7 @@ class Connection:
         self.attempt = Attempt()
         self.aside: Attempt | None = None
         self.began = time.monotonic()
-        self.delivering = False
+        self.answered = self.delivering = False
         self.received = 0
         self.cut_off: str | None = None
         self._transferred_before = transferred
@@ -57,7 +58,7 @@ class Connection:
 
     def cut_if_unanswered(self, now: float, patience: float) -> bool:
         """Cut the request if it has had no answer for ``patience`` seconds. Return whether this was done."""
-        if self.delivering or self.cut_off is not None or now - self.began < patience:
+        if self.answered or self.cut_off is not None or now - self.began < patience:
             return False
         self.cut(f"no answer for {now - self.began:.0f} s")
         return True

@@ -122,7 +122,7 @@ class State(SharedState):
             self.slowest_answer = max(self.slowest_answer, now - connection.began)
             self.given_up = 0
             connection.watch(now)
-            connection.delivering = True
+            connection.answered = connection.delivering = True
 
     def is_carried_by_others(self, connection: Connection) -> bool:
         """Return True if others have received something since this request began, or may do so yet."""
@@ -140,13 +140,14 @@ class State(SharedState):
         with self.lock:
             self.tuner.refuse(time.monotonic(), others, pause)
 
-    def cut_silent(self, now: float, read_timeout: float) -> None:
+    def cut_silent(self, now: float, read_timeout: float | None) -> None:
         """Cut the connections that deliver next to nothing, and those without an answer while others deliver."""
         with self.lock:
             # Longer after each request that was given up: the store may just be slow.
             patience = max(_ANSWER, _SLOW_ANSWERS * self.slowest_answer) * 2**self.given_up
             for connection in self.connections:
-                connection.cut_if_stalled(now, read_timeout)
+                if read_timeout is not None:
+                    connection.cut_if_stalled(now, read_timeout)
                 if connection.received_beside(self.transferred):
                     self.given_up += connection.cut_if_unanswered(now, patience)
 

@@ -209,9 +209,8 @@ class Transfer:
 
     def _tune(self, now: float) -> None:
         """Cut silent connections, and adapt the number of connections."""
-        state, timeout = self._state, self._remote.read_timeout
-        if timeout:
-            state.cut_silent(now, timeout)
+        state = self._state
+        state.cut_silent(now, self._remote.read_timeout)
         with state.lock:
             delivering = sum(connection.delivering for connection in state.connections)
             state.tuner.observe(now, state.transferred, delivering)

@@ -65,7 +65,7 @@ def test_request_is_given_up_when_its_answer_is_late():
 
 def test_request_that_is_being_answered_is_not_given_up():
     connection = connection_of()
-    connection.delivering = True
+    connection.answered = True
     assert not connection.cut_if_unanswered(1000.0, 3.0)
 
 
