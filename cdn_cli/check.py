@@ -11,15 +11,19 @@ from cdn_cli.console import DONE, FAILED, complain_about_output, printable
 
 __all__ = ["run"]
 
-_COLORS = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+_COLORS = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "skipped": "yellow"}
 
 
 def run(options: Namespace) -> int:
     """Print what is wrong between this machine and the store. Return the exit status."""
-    credentials = read_credentials(config_path(options.config), options.quiet)
+    path = config_path(options.config)
+    credentials = read_credentials(path, options.quiet)
     write = _writer(options.json, options.quiet)
     status = DONE
-    for finding in check(credentials, options.bucket, options.key):
+    for finding in check(
+        credentials, options.bucket, options.key,
+        path=path, into=options.into, uploader_may_read=options.uploader_may_read,
+    ):  # fmt: skip
         if finding.state == "failed":
             status = FAILED
         try:
@@ -45,7 +49,8 @@ def _writer(as_json: bool, quiet: bool) -> Callable[[Finding], None]:
 
 
 def _write_json(finding: Finding) -> None:
-    print(json.dumps({"event": "finding", **finding._asdict()}), flush=True)
+    texts = {name: printable(text) for name, text in finding._asdict().items()}
+    print(json.dumps({"event": "finding", **texts}), flush=True)
 
 
 def _write_failure(finding: Finding) -> None:

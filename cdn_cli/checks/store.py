@@ -22,17 +22,20 @@ def check_metadata(answer: dict[str, Any], key: str, ours: bool) -> Finding:
         key: The object.
         ours: The object was stored with its digest.
     """
-    if any(name.lower() == "sha256" for name in answer.get("Metadata", ())):
+    if any(name.lower() == "sha256" for name in answer.get("Metadata") or ()):
         return Finding("metadata", "ok", "the object carries its SHA-256")
+    if not answer.get("ETag"):
+        return Finding("metadata", "failed", f"{key!r} comes without SHA-256 and without ETag: nothing can be verified",
+                       "give --sha256 with each download, or have the store fixed")  # fmt: skip
     if ours:
         return Finding("metadata", "failed", "the store drops it: downloads are not verified",
                        "give --sha256 with each download")  # fmt: skip
     return Finding("metadata", "skipped", f"{key!r} has no SHA-256, and may have been uploaded without one")
 
 
-def check_ranges(downloader: Any, bucket: str, key: str, size: int) -> Finding:
+def check_ranges(downloader: Any, bucket: str, key: str, size: int | None) -> Finding:
     """Test whether the store answers with the range that it is asked for."""
-    if size < 3:
+    if size is not None and size < 3:
         return Finding("ranges", "skipped", f"not tested: {key!r} is too small")
     try:
         answer = downloader.get_object(Bucket=bucket, Key=key, Range="bytes=1-2")

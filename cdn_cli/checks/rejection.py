@@ -1,0 +1,71 @@
+"""Tells why a store does not accept a key pair: above all, access key and secret in each other's place."""
+
+from collections.abc import Mapping
+
+from botocore.config import Config
+
+from cdn_cli.checks.finding import Finding
+from cdn_cli.checks.route import is_private
+from cdn_engine.errors import explain
+from cdn_engine.wire.retry import code_of, status_of
+from cdn_manager import TRANSFER_ERRORS, CDNCredentials, CDNManager
+
+__all__ = ["Rejection", "is_forbidden"]
+
+# With these codes a store rejects a key as such, whatever it may do.
+_KEY_REJECTED = frozenset({"InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Return True if the store accepts the key, but does not allow it to do this."""
+    return status_of(error) == 403 and code_of(error) not in _KEY_REJECTED
+
+
+class Rejection:
+    """Explains a store's refusal of a key pair.
+
+    Args:
+        credentials: The key pairs.
+        exchanged: By role, the same credentials with that pair's access key and secret exchanged, if the pair looks as
+            if that were right.
+        bucket: The bucket to try them in.
+    """
+
+    def __init__(self, credentials: CDNCredentials, exchanged: Mapping[str, CDNCredentials], bucket: str) -> None:
+        self._host = credentials.host
+        self._exchanged = exchanged
+        self._bucket = bucket
+        self._proofs: dict[str, bool] = {}
+
+    def finding(self, name: str, role: str, error: Exception, advice: str) -> Finding:
+        """Return the finding about a refused request.
+
+        Args:
+            name: The finding's name.
+            role: Whose pair signed the request: ``downloader`` or ``uploader``.
+            error: The refusal.
+            advice: What to do if the pair is as it should be.
+        """
+        if status_of(error) != 403 or role not in self._exchanged:
+            return Finding(name, "failed", explain(error), advice)
+        exchange = f"exchange {role}_access_key and {role}_access_secret in the configuration"
+        if not is_private(self._host):
+            # The exchanged request would show the secret to anyone on the way, were the pair right.
+            return Finding(name, "failed", f"{explain(error)}; the {role}'s access key is longer than its secret",
+                           f"{exchange}, if they stand in each other's place")  # fmt: skip
+        if role not in self._proofs:
+            self._proofs[role] = self._is_accepted(role, error)
+        if self._proofs[role]:
+            return Finding(name, "failed", f"the {role}'s access key and secret are exchanged", exchange)
+        return Finding(name, "failed", explain(error), advice)
+
+    def _is_accepted(self, role: str, refusal: Exception) -> bool:
+        """Return True if the store accepts the exchanged pair."""
+        config = Config(retries={"total_max_attempts": 1})
+        with CDNManager(self._exchanged[role], config=config) as manager:
+            client = manager.upload_client if role == "uploader" else manager.download_client
+            try:
+                client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+            except TRANSFER_ERRORS as error:
+                return status_of(error) == 404 or (is_forbidden(error) and not is_forbidden(refusal))
+        return True
