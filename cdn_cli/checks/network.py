@@ -63,10 +63,10 @@ def check_network(host: str, bucket: str | None) -> Generator[Finding, None, boo
         if finding.state == "failed":
             return False
         target = f"{route.store.path.rstrip('/')}/{f'{bucket}?list-type=2&max-keys=1' if bucket else ''}"
-        finding, clock = _check_answer(route, connection, target)
+        clock: list[Finding] = []
+        finding = finding_of("answers", lambda: _check_answer(route, connection, target, clock))
         yield finding
-        if clock is not None:
-            yield clock
+        yield from clock
         return finding.state != "failed"
     finally:
         connection.close()
@@ -149,22 +149,23 @@ def _speaks(route: Route, scheme: str) -> bool:
         return False
 
 
-def _check_answer(route: Route, connection: HTTPConnection, target: str) -> tuple[Finding, Finding | None]:
-    """Make one unsigned request. Return what it says about the store, and about its clock."""
+def _check_answer(route: Route, connection: HTTPConnection, target: str, clock: list[Finding]) -> Finding:
+    """Make one unsigned request. Append what its answer says about the store's clock."""
     asked = time.time()
     try:
         answer = Answer.of(route.ask(connection, target))
     except NETWORK_ERRORS as error:
         if route.store.scheme == "http" and _speaks(route, "https"):
-            return _speaks_tls(route), None
-        return Finding("answers", "failed", f"no HTTP: {explain(error)}", "check that this is the store's port"), None
+            return _speaks_tls(route)
+        return Finding("answers", "failed", f"no HTTP: {explain(error)}", "check that this is the store's port")
     if answer.status == 407:
-        return _refused_by(route.proxy or "a proxy on the way", answer.line), None
+        return _refused_by(route.proxy or "a proxy on the way", answer.line)
     if answer.status == 400 and route.store.scheme == "http" and not answer.is_from_store and _speaks(route, "https"):
-        return _speaks_tls(route), None
-    here = (asked + answer.arrived) / 2
-    finding = finding_of("answers", lambda: judge(answer, route.store))
-    return finding, finding_of("clock", lambda: check_clock(answer, here)) if finding.state != "failed" else None
+        return _speaks_tls(route)
+    finding = judge(answer, route.store)
+    if finding.state != "failed":
+        clock.append(finding_of("clock", lambda: check_clock(answer, (asked + answer.arrived) / 2)))
+    return finding
 
 
 def _speaks_tls(route: Route) -> Finding:

@@ -76,16 +76,16 @@ class Route:
         return connection
 
     def ask(self, connection: HTTPConnection, target: str) -> urllib3.BaseHTTPResponse:
-        """Send an unsigned GET; return the answer.
+        """Send an unsigned GET; return the answer, whose body has not been read.
 
         Args:
             connection: A connection of this route.
             target: Path and query.
         """
+        headers = None
         if self._url and self.store.scheme == "http":
-            connection.request("GET", f"http://{self.store.netloc}{target}", headers=self._proxy_headers())
-        else:
-            connection.request("GET", target)
+            target, headers = f"http://{self.store.netloc}{target}", self._proxy_headers()
+        connection.request("GET", target, headers=headers, preload_content=False, enforce_content_length=False)
         return connection.getresponse()
 
     def _proxy_headers(self) -> dict[str, str]:
