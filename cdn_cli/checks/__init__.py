@@ -2,10 +2,10 @@
 
 import contextlib
 import os
-import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from cdn_cli.checks.bucket import BucketCheck
 from cdn_cli.checks.configuration import check_configuration
@@ -14,6 +14,7 @@ from cdn_cli.checks.installation import check_constants, check_disk
 from cdn_cli.checks.network import check_network
 from cdn_cli.checks.rejection import Rejection
 from cdn_config.exchanged import exchanged_pairs
+from cdn_engine.errors import explain
 from cdn_manager import CDNCredentials, CDNManager
 
 __all__ = ["Finding", "check"]
@@ -46,21 +47,6 @@ def check(
 
     Thread-safety: safe.
     """
-    exchanged = {} if path is None else exchanged_pairs(path)
-    with contextlib.closing(_check(credentials, bucket, key, path, into, uploader_may_read, exchanged)) as findings:
-        for finding in findings:
-            yield finding._replace(text=_hide(finding.text, credentials, exchanged))
-
-
-def _check(
-    credentials: CDNCredentials,
-    bucket: str | None,
-    key: str | None,
-    path: str | None,
-    into: str | None,
-    uploader_may_read: bool,
-    exchanged: Mapping[str, CDNCredentials],
-) -> Generator[Finding, None, None]:
     yield finding_of("configuration", lambda: check_configuration(credentials, path, bucket))
     yield finding_of("constants", check_constants)
     is_store = yield from check_network(credentials.host, bucket)
@@ -70,17 +56,22 @@ def _check(
     elif bucket is None:
         yield Finding("store", "skipped", "not tested: no BUCKET was given")
     else:
-        config = Config(retries={"total_max_attempts": _ATTEMPTS})
-        with CDNManager(credentials, config=config, deadline=_DEADLINE) as manager:
-            test = BucketCheck(manager, bucket, key, Rejection(credentials, exchanged, bucket), uploader_may_read)
-            yield from test.findings()
-        size = test.size
+        rejection = Rejection(credentials, {} if path is None else exchanged_pairs(path), bucket)
+        size = yield from _check_bucket(credentials, bucket, key, rejection, uploader_may_read)
     yield finding_of("disk", lambda: check_disk(size, into or bucket or os.curdir))
 
 
-def _hide(text: str, credentials: CDNCredentials, exchanged: Mapping[str, CDNCredentials]) -> str:
-    """Take the access keys out that are secrets in the wrong place: some stores repeat them in their answers."""
-    for role in exchanged:
-        access_key = re.escape(getattr(credentials, f"{role}_access_key"))
-        text = re.sub(rf"(?<!\w){access_key}(?!\w)", f"({role}_access_key)", text)
-    return text
+def _check_bucket(
+    credentials: CDNCredentials, bucket: str, key: str | None, rejection: Rejection, uploader_may_read: bool
+) -> Generator[Finding, None, int]:
+    """Return the size in bytes of the object that was read last, 0 if none was."""
+    try:
+        manager = CDNManager(credentials, config=Config(retries={"total_max_attempts": _ATTEMPTS}), deadline=_DEADLINE)
+    except (BotoCoreError, ValueError) as error:
+        yield Finding("store", "failed", explain(error), "correct host or region in the configuration")
+        return 0
+    test = BucketCheck(manager, bucket, key, rejection, uploader_may_read)
+    with manager, contextlib.closing(test.findings()) as findings:
+        for finding in findings:
+            yield rejection.without_secrets(finding)
+    return test.size

@@ -22,6 +22,9 @@ _TITLE_LENGTH = 80  # characters
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_STORE = frozenset({200, 404, 405})  # a store has XML for them
 
+# Not those of other services of AWS, such as CloudFront before a website.
+_S3_HEADER = re.compile("x-amz-(?!cf-|apigw-)")
+
 # What S3 answers without a signature: an error, or a listing if anyone may list. XHTML starts with <?xml as well.
 _S3_XML = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<(Error|ListBucketResult|ListAllMyBucketsResult)\b")
 _HTML = re.compile(rb"(?is)\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)\b")
@@ -68,7 +71,8 @@ class Answer(NamedTuple):
     @property
     def is_from_store(self) -> bool:
         """True if only a store answers like this."""
-        return "x-amz-request-id" in self.headers or _S3_XML.match(self.body) is not None
+        names = (name.lower() for name in self.headers)
+        return any(_S3_HEADER.match(name) for name in names) or _S3_XML.match(self.body) is not None
 
     @property
     def is_page(self) -> bool:

@@ -173,10 +173,7 @@ class BucketCheck:
             finding = self._rejection.finding(name, "downloader", error,
                                               "correct the downloader key, its permissions or KEY")  # fmt: skip
             return finding._replace(text=f"{key!r}: {finding.text}")
-        with answer["Body"] as body:
-            if key == self._written.name and body.read(len(CONTENT) + 1) != CONTENT:
-                return Finding(name, "failed", f"{key!r} comes back with another content",
-                               "have the store fixed, or the proxy before it")  # fmt: skip
+        answer["Body"].close()
         self._answer = answer
         size = answer.get("ContentLength")
         self.size = size or 0

@@ -1,5 +1,6 @@
 """Tells why a store does not accept a key pair: above all, access key and secret in each other's place."""
 
+import re
 from collections.abc import Mapping
 
 from botocore.config import Config
@@ -32,7 +33,7 @@ class Rejection:
     """
 
     def __init__(self, credentials: CDNCredentials, exchanged: Mapping[str, CDNCredentials], bucket: str) -> None:
-        self._host = credentials.host
+        self._credentials = credentials
         self._exchanged = exchanged
         self._bucket = bucket
         self._proofs: dict[str, bool] = {}
@@ -49,7 +50,7 @@ class Rejection:
         if status_of(error) != 403 or role not in self._exchanged:
             return Finding(name, "failed", explain(error), advice)
         exchange = f"exchange {role}_access_key and {role}_access_secret in the configuration"
-        if not is_private(self._host):
+        if not is_private(self._credentials.host):
             # The exchanged request would show the secret to anyone on the way, were the pair right.
             return Finding(name, "failed", f"{explain(error)}; the {role}'s access key is longer than its secret",
                            f"{exchange}, if they stand in each other's place")  # fmt: skip
@@ -58,6 +59,14 @@ class Rejection:
         if self._proofs[role]:
             return Finding(name, "failed", f"the {role}'s access key and secret are exchanged", exchange)
         return Finding(name, "failed", explain(error), advice)
+
+    def without_secrets(self, finding: Finding) -> Finding:
+        """Take out the access keys that may be secrets in the wrong place: some stores repeat them in their answers."""
+        text = finding.text
+        for role in self._exchanged:
+            access_key = re.escape(getattr(self._credentials, f"{role}_access_key"))
+            text = re.sub(rf"(?<!\w){access_key}(?!\w)", f"({role}_access_key)", text)
+        return finding._replace(text=text)
 
     def _is_accepted(self, role: str, refusal: Exception) -> bool:
         """Return True if the store accepts the exchanged pair."""

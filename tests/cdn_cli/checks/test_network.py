@@ -23,7 +23,9 @@ pytestmark = pytest.mark.portable
 
 def test_host_without_an_address_fails():
     found = findings_of(CDNCredentials("https://nothing.invalid", *READER), "models")
-    assert states(found) == {"constants": "ok", "host resolves": "failed", "store": "skipped", "disk": "ok"}
+    assert states(found) == {
+        "configuration": "ok", "constants": "ok", "host resolves": "failed", "store": "skipped", "disk": "ok",
+    }  # fmt: skip
     assert "nothing.invalid" in found["host resolves"].text
 
 
@@ -171,7 +173,7 @@ def test_proxy_that_rejects_the_password_is_named_without_it(monkeypatch, scheme
 def test_proxy_variable_without_a_valid_url_fails_and_its_value_is_not_shown(monkeypatch, url):
     monkeypatch.setenv("HTTPS_PROXY", url)
     finding = findings_of(CDNCredentials("https://cdn.example.com", *READER))["host resolves"]
-    assert (finding.state, finding.text) == ("failed", "the proxy variables hold no valid URL for https")
+    assert (finding.state, finding.text) == ("failed", "the proxy for https is no URL with a host")
     assert "HTTPS_PROXY" in finding.advice
 
 
