@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from cdn_cli.checks import Finding, check
 from cdn_cli.configuration import config_path, read_credentials
-from cdn_cli.console import DONE, FAILED, complain_about_output, printable
+from cdn_cli.console import DONE, FAILED, complain_about_output
+from cdn_engine.errors import printable
 
 __all__ = ["run"]
 

@@ -55,6 +55,7 @@ class DemandingProxy(socketserver.ThreadingTCPServer):
 
     Args:
         store: The address of the store, ending with `:PORT`.
+        tls: An ``ssl.SSLContext``, to speak TLS to the clients.
     """
 
     daemon_threads = True
@@ -83,9 +84,14 @@ class DemandingProxy(socketserver.ThreadingTCPServer):
                     target.sendall(block)
                 target.shutdown(socket.SHUT_WR)
 
-    def __init__(self, store):
+    def __init__(self, store, tls=None):
         super().__init__(("127.0.0.1", 0), self.Handler)
         self.store = ("127.0.0.1", int(store.rpartition(":")[2]))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, *_):
+        pass  # a client that only tried to connect
 
 
 class TLSServer(http.server.ThreadingHTTPServer):
@@ -153,6 +159,19 @@ def test_store_behind_a_proxy_answers(monkeypatch, moto_url):
 def test_store_behind_a_proxy_is_reached_with_the_proxy_password(monkeypatch, scheme, proxied_store):
     with serving(DemandingProxy(proxied_store)) as address:
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:s3%3Acret@{address}")
+        found = findings_of(CDNCredentials(f"{scheme}://cdn.example.com", *READER))
+    assert found["answers"].state == "ok"
+    assert "failed" not in states(found).values()
+
+
+def test_store_behind_a_proxy_that_speaks_tls_answers(monkeypatch, tmp_path, scheme, proxied_store):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem", append=True)  # beside the store's own
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    with serving(DemandingProxy(proxied_store, context)) as address:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"https://user:s3%3Acret@{address}")
         found = findings_of(CDNCredentials(f"{scheme}://cdn.example.com", *READER))
     assert found["answers"].state == "ok"
     assert "failed" not in states(found).values()
