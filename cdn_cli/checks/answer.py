@@ -1,5 +1,6 @@
 """Judges the answer to an unsigned request: a store, another web server, or a redirect."""
 
+import contextlib
 import html
 import re
 import time
@@ -11,12 +12,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import urllib3
 
-from cdn_cli.checks.finding import Finding
+from cdn_cli.checks.finding import CORRECT_HOST, Finding
 from cdn_cli.checks.route import NETWORK_ERRORS
 
 __all__ = ["Answer", "check_clock", "judge"]
 
 _ENOUGH = 64 << 10  # bytes of a page; its title stands at the start
+_PATIENCE = 10  # seconds for all of it
 _TITLE_LENGTH = 80  # characters
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -32,8 +34,6 @@ _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title")
 
 # Beyond this, S3 answers RequestTimeTooSkewed; other stores use the same number.
 _SKEW_LIMIT = 900  # seconds
-
-_S3_ADDRESS = "correct host in cdn.yaml: it is the address and port of the S3 interface, not of a website or console"
 
 
 class Answer(NamedTuple):
@@ -55,12 +55,12 @@ class Answer(NamedTuple):
 
     @classmethod
     def of(cls, response: urllib3.BaseHTTPResponse) -> "Answer":
-        """Read an answer; a body that does not arrive counts as empty."""
-        arrived = time.time()
-        try:
-            body = response.read(_ENOUGH)
-        except NETWORK_ERRORS:
-            body = b""
+        """Read an answer, and as much of its body as arrives soon."""
+        arrived, body = time.time(), b""
+        ends = time.monotonic() + _PATIENCE
+        with contextlib.suppress(*NETWORK_ERRORS):
+            while len(body) < _ENOUGH and time.monotonic() < ends and (block := response.read1(_ENOUGH)):
+                body += block
         return cls(response.status, response.reason or "", response.headers, body, arrived)
 
     @property
@@ -87,12 +87,14 @@ class Answer(NamedTuple):
         return " ".join(html.unescape(found[1]).split())[:_TITLE_LENGTH] if found else ""
 
 
-def judge(answer: Answer, store: SplitResult) -> Finding:
+def judge(answer: Answer, store: SplitResult, is_listing: bool) -> Finding:
     """Say whether a store has answered.
 
     Args:
         answer: The answer to an unsigned GET.
         store: The store's URL.
+        is_listing: The request asked for the listing of a bucket, and not for the root of the store, where a gateway
+            may have something else.
     """
     server = answer.headers.get("Server") or "not named"
     seen = f"status {answer.status}, server {server}"
@@ -104,7 +106,8 @@ def judge(answer: Answer, store: SplitResult) -> Finding:
     if answer.is_from_store or not answer.body.strip() or answer.status not in _NO_STORE:
         return Finding("answers", "ok", seen)
     kind = answer.headers.get("Content-Type") or "no content type"
-    return Finding("answers", "warning", f"this does not look like a store: {seen}, {kind}", _S3_ADDRESS)
+    state = "failed" if is_listing and answer.status == 200 else "warning"
+    return Finding("answers", state, f"this does not look like a store: {seen}, {kind}", CORRECT_HOST)
 
 
 def _redirect(location: str, store: SplitResult, seen: str) -> Finding:
@@ -115,7 +118,7 @@ def _redirect(location: str, store: SplitResult, seen: str) -> Finding:
         target, port = store, ""
     if (target.scheme, target.netloc) == (store.scheme, store.netloc):
         return Finding("answers", "failed", f"a website answers, not a store: it redirects to {location!r}; {seen}",
-                       _S3_ADDRESS)  # fmt: skip
+                       CORRECT_HOST)  # fmt: skip
     name = f"[{target.hostname}]" if ":" in (target.hostname or "") else target.hostname
     address = f"{target.scheme}://{name}{port}{store.path.rstrip('/')}"
     return Finding("answers", "failed", f"it redirects to {address}", f"write host: {address}, if that is the store")
@@ -124,11 +127,11 @@ def _redirect(location: str, store: SplitResult, seen: str) -> Finding:
 def _page(answer: Answer, seen: str) -> Finding:
     seen += f", title {answer.title!r}" if answer.title else ""
     if answer.is_from_store:
-        return Finding("answers", "warning", f"a store answers with a web page: {seen}", _S3_ADDRESS)
+        return Finding("answers", "warning", f"a store answers with a web page: {seen}", CORRECT_HOST)
     if answer.status >= 500:
         return Finding("answers", "failed", f"a web server answers in place of the store: {seen}",
                        "start the store behind it, or correct host in cdn.yaml")  # fmt: skip
-    return Finding("answers", "failed", f"a web page answers, not a store: {seen}", _S3_ADDRESS)
+    return Finding("answers", "failed", f"a web page answers, not a store: {seen}", CORRECT_HOST)
 
 
 def check_clock(answer: Answer, here: float) -> Finding:

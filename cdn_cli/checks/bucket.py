@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Generator
 from typing import Any
-from urllib.parse import urlsplit
 
 from cdn_cli.checks.configuration import host_without_bucket
-from cdn_cli.checks.finding import Finding, finding_of
+from cdn_cli.checks.finding import CORRECT_HOST, Finding, finding_of
 from cdn_cli.checks.rejection import Rejection, is_forbidden
 from cdn_cli.checks.store import check_if_match, check_if_none_match, check_metadata, check_ranges
 from cdn_cli.checks.written import CONTENT, Written
@@ -107,20 +106,25 @@ class BucketCheck:
                 return self._missing(error)
             if is_forbidden(error):
                 return Finding("bucket", "skipped", f"not tested: the {role} key may not list it")
-            finding = self._rejection.finding("bucket", role, error, "")
+            finding = self._rejection.finding("bucket", role, error, f"correct the {role} key")
             return finding._replace(text=f"asked with the {role} key: {finding.text}")
         return Finding("bucket", "ok", f"{self._bucket!r} exists")
 
     def _missing(self, error: Exception) -> Finding:
-        host = self._manager.creds.host
-        better = host_without_bucket(host, self._bucket)
+        host, bucket = self._manager.creds.host, self._bucket
+        better = host_without_bucket(host, bucket)
+        is_key = code_of(error) == "NoSuchKey"  # although it was asked for a bucket
+        text, advice = f"there is no bucket {bucket!r}", "create it, or correct the name"
         if better is not None:
-            return Finding("bucket", "failed", f"there is no bucket {self._bucket!r} at {host}, which seems to name a "
-                           "bucket itself", f"write host: {better}")  # fmt: skip
-        if code_of(error) == "NoSuchKey":  # asked for a bucket
-            return Finding("bucket", "failed", f"{urlsplit(host).hostname} takes {self._bucket!r} for an object: its "
-                           "name already stands for a bucket", "write the store's own name as host")  # fmt: skip
-        return Finding("bucket", "failed", f"there is no bucket {self._bucket!r}", "create it, or correct the name")
+            text += f" at {host}"
+            advice = f"write host: {better}" if is_key else f"{advice}; if host names a bucket, write host: {better}"
+        elif is_key:
+            text = f"{host} takes {bucket!r} for an object: its name already stands for a bucket"
+            advice = "write the store's own name as host"
+        elif self._downloader and code_of(error) == "404":
+            text += ", or no store: the answer has no S3 error code"
+            advice += f", or {CORRECT_HOST}"
+        return Finding("bucket", "failed", text, advice)
 
     def _uploader_writes(self) -> Finding:
         if self._uploader is None:

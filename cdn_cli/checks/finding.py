@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from botocore.parsers import ResponseParserError
+
 from cdn_engine.errors import explain
 from cdn_manager import TRANSFER_ERRORS
 
-__all__ = ["Finding", "finding_of"]
+__all__ = ["CORRECT_HOST", "Finding", "finding_of"]
+
+CORRECT_HOST = "correct host in cdn.yaml: it is the address and port of the S3 interface, not of a website or console"
 
 
 class Finding(NamedTuple):
@@ -31,6 +35,8 @@ def finding_of(name: str, test: Callable[[], Finding]) -> Finding:
         return test()
     except TRANSFER_ERRORS as error:
         return Finding(name, "failed", explain(error))
+    except ResponseParserError:  # its message would quote the whole answer
+        return Finding(name, "failed", "the answer is not S3's", CORRECT_HOST)
     except Exception as error:
         return Finding(name, "failed", f"the test itself failed: {type(error).__name__}: {explain(error)}",
                        "report it with the store's name and version")  # fmt: skip

@@ -162,7 +162,7 @@ def _check_answer(route: Route, connection: HTTPConnection, target: str, clock: 
         return _refused_by(route.proxy or "a proxy on the way", answer.line)
     if answer.status == 400 and route.store.scheme == "http" and not answer.is_from_store and _speaks(route, "https"):
         return _speaks_tls(route)
-    finding = judge(answer, route.store)
+    finding = judge(answer, route.store, "list-type" in target)
     if finding.state != "failed":
         clock.append(finding_of("clock", lambda: check_clock(answer, (asked + answer.arrived) / 2)))
     return finding

@@ -47,7 +47,10 @@ class Rejection:
             error: The refusal.
             advice: What to do if the pair is as it should be.
         """
-        if status_of(error) != 403 or role not in self._exchanged:
+        if code_of(error) == "InvalidAccessKeyId":
+            advice += f", or see whether {role}_access_key and {role}_access_secret stand in each other's place"
+        # 400: what an access key must look like, the other half does not.
+        if status_of(error) not in (400, 403) or role not in self._exchanged:
             return Finding(name, "failed", explain(error), advice)
         exchange = f"exchange {role}_access_key and {role}_access_secret in the configuration"
         if not is_private(self._credentials.host):
@@ -69,7 +72,7 @@ class Rejection:
         return finding._replace(text=text)
 
     def _is_accepted(self, role: str, refusal: Exception) -> bool:
-        """Return True if the store accepts the exchanged pair."""
+        """Return True if the store accepts the exchanged pair, and not only because it tells nobody what is wrong."""
         config = Config(retries={"total_max_attempts": 1})
         with CDNManager(self._exchanged[role], config=config) as manager:
             client = manager.upload_client if role == "uploader" else manager.download_client

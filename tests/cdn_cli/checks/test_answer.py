@@ -1,6 +1,7 @@
 """Tests what is said about whatever answers at the store's address."""
 
 import ssl
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -46,22 +47,22 @@ def test_web_page_is_no_store_and_its_title_is_told(answering, status):
     "body", [b"<html></html>", b"\n<!-- cached --><!doctype HTML><p>", b'<?xml version="1.0"?><html/>']
 )
 def test_page_is_recognized_without_a_content_type(body):
-    assert judge(answer(200, {}, body), STORE).state == "failed"
+    assert judge(answer(200, {}, body), STORE, False).state == "failed"
 
 
 def test_page_of_a_gateway_says_that_the_store_behind_it_is_down():
-    finding = judge(answer(502, HTML, page("502 Bad Gateway")), STORE)
+    finding = judge(answer(502, HTML, page("502 Bad Gateway")), STORE, False)
     assert finding.state == "failed"
     assert "502 Bad Gateway" in finding.text
     assert finding.advice.startswith("start the store")
 
 
 def test_page_of_a_store_is_a_warning():
-    assert judge(answer(403, {**HTML, "x-amz-request-id": "1"}, page("no")), STORE).state == "warning"
+    assert judge(answer(403, {**HTML, "x-amz-request-id": "1"}, page("no")), STORE, False).state == "warning"
 
 
 def test_page_of_a_website_on_a_cdn_is_no_store():
-    assert judge(answer(200, {**HTML, "x-amz-cf-id": "1"}, page("Home")), STORE).state == "failed"
+    assert judge(answer(200, {**HTML, "x-amz-cf-id": "1"}, page("Home")), STORE, False).state == "failed"
 
 
 @pytest.mark.parametrize(
@@ -77,12 +78,34 @@ def test_page_of_a_website_on_a_cdn_is_no_store():
     ],
 )
 def test_answer_of_a_store_is_ok(given):
-    assert judge(given, STORE).state == "ok"
+    assert judge(given, STORE, False).state == "ok"
 
 
 @pytest.mark.parametrize("status", [200, 404, 405])
 def test_answer_that_is_neither_a_page_nor_a_stores_is_a_warning(status):
-    assert judge(answer(status, {"Content-Type": "text/plain"}, b"404 page not found"), STORE).state == "warning"
+    assert judge(answer(status, {"Content-Type": "text/plain"}, b"404 page not found"), STORE, False).state == "warning"
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_server_without_s3_error_codes_is_not_taken_for_a_store_without_the_bucket(answering):
+    found = findings_of(CDNCredentials(answering(404, JSON, b'{"detail": "Not Found"}'), *READER), "models")
+    assert found["answers"].state == "warning"
+    assert found["bucket"].state == "failed"
+    assert "no store" in found["bucket"].text
+
+
+def test_listing_that_is_none_fails_and_the_root_of_a_gateway_may_be_anything(answering):
+    credentials = CDNCredentials(answering(200, JSON, b'{"status": "ok"}'), *READER)
+    assert findings_of(credentials, "models")["answers"].state == "failed"
+    assert findings_of(credentials)["answers"].state == "warning"
+
+
+def test_answer_that_never_ends_is_read_for_a_limited_time(monkeypatch):
+    monkeypatch.setattr("cdn_cli.checks.answer._PATIENCE", 0)
+    endless = SimpleNamespace(status=200, reason="OK", headers={}, read1=lambda _: b"x")
+    assert Answer.of(endless).body == b""
 
 
 # A redirect
@@ -97,14 +120,14 @@ def test_answer_that_is_neither_a_page_nor_a_stores_is_a_warning(status):
     ],
 )
 def test_redirect_to_another_address_names_it(location, address):
-    finding = judge(answer(301, {**HTML, "Location": location}, page("301 Moved Permanently")), STORE)
+    finding = judge(answer(301, {**HTML, "Location": location}, page("301 Moved Permanently")), STORE, False)
     assert (finding.state, finding.text) == ("failed", f"it redirects to {address}")
     assert finding.advice.startswith(f"write host: {address}")
 
 
 @pytest.mark.parametrize("location", ["/login?next=/", "http://store.example.com:8333/ui", "http://[nonsense"])
 def test_redirect_within_the_same_address_is_a_website(location):
-    finding = judge(answer(302, {"Location": location}), STORE)
+    finding = judge(answer(302, {"Location": location}), STORE, False)
     assert finding.state == "failed"
     assert "a website answers, not a store" in finding.text
 

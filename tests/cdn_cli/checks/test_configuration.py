@@ -60,3 +60,13 @@ def test_bucket_that_is_taken_for_an_object_is_told_from_a_missing_one(answering
     finding = findings_of(CDNCredentials(url, *READER), "models")["bucket"]
     assert finding.state == "failed"
     assert "takes 'models' for an object" in finding.text
+
+
+@pytest.mark.portable
+def test_missing_bucket_at_a_host_with_a_path_is_not_called_a_bucket_in_host(answering):
+    body = b"<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>"
+    url = answering(404, {"Content-Type": "application/xml"}, body)
+    finding = findings_of(CDNCredentials(f"{url}/s3", *READER), "models")["bucket"]
+    assert finding.text == f"there is no bucket 'models' at {url}/s3"
+    assert finding.advice.startswith("create it")
+    assert finding.advice.endswith(f"if host names a bucket, write host: {url}")

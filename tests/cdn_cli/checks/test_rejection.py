@@ -4,6 +4,7 @@ import pytest
 from command import run, write_config
 from findings import findings_of, states
 from local_store import READER, WRITER
+from scripted_server import ScriptedServer
 
 from cdn_cli.checks.rejection import Rejection
 from cdn_config import load_credentials
@@ -54,6 +55,7 @@ def test_access_key_that_is_merely_unknown_is_not_called_exchanged(store, bucket
     finding = findings_of(load_credentials("cdn.yaml"), bucket, path="cdn.yaml")["uploader writes"]
     assert finding.state == "failed"
     assert "InvalidAccessKeyId" in finding.text
+    assert "stand in each other's place" in finding.advice  # it may be all the same: the lengths prove nothing
 
 
 @pytest.mark.usefixtures("folder")
@@ -69,6 +71,22 @@ def test_secret_in_the_place_of_the_key_is_not_repeated_when_the_store_does(answ
     write_config(answering(403, {"Content-Type": "application/xml"}, body), exchanged(READER), None)
     found = findings_of(load_credentials("cdn.yaml"), "models", "key", path="cdn.yaml")
     assert "No such key: (downloader_access_key)" in found["downloader reads"].text
+    assert READER[1] not in str(found)
+
+
+@pytest.mark.portable
+@pytest.mark.usefixtures("folder")
+def test_exchange_is_recognized_where_the_form_of_the_access_key_is_refused():
+    def answer(exchange):
+        known = f"Credential={READER[0]}/" in exchange.request.headers.get("authorization", "")
+        code, status = ("AccessDenied", 403) if known else ("AuthorizationHeaderMalformed", 400)
+        exchange.answer(status, [], f"<Error><Code>{code}</Code><Message>{READER[1]}</Message></Error>".encode())
+
+    with ScriptedServer() as server:
+        server.fault("GET", *[answer] * 9)
+        write_config(server.url, exchanged(READER), None)
+        found = findings_of(load_credentials("cdn.yaml"), "models", path="cdn.yaml")
+    assert found["bucket"].text.endswith("the downloader's access key and secret are exchanged")
     assert READER[1] not in str(found)
 
 
