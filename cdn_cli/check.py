@@ -50,8 +50,7 @@ def _writer(as_json: bool, quiet: bool) -> Callable[[Finding], None]:
 
 
 def _write_json(finding: Finding) -> None:
-    texts = {name: printable(text) for name, text in finding._asdict().items()}
-    print(json.dumps({"event": "finding", **texts}), flush=True)
+    print(json.dumps({"event": "finding", **finding._asdict()}), flush=True)
 
 
 def _write_failure(finding: Finding) -> None:

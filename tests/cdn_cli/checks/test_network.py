@@ -283,3 +283,8 @@ def test_skewed_clock_fails(altered_store, hours, direction):
 
 def test_clock_is_skipped_when_the_store_sends_no_date(altered_store):
     assert findings_of(altered_store(answers_without={"date"}))["clock"].state == "skipped"
+
+
+def test_clock_is_skipped_when_the_answer_comes_from_a_cache(altered_store):
+    answer = {"Date": "Wed, 01 Jan 2020 00:00:00 GMT", "Age": "9000"}
+    assert findings_of(altered_store(answers_with=answer, answers_without={"date"}))["clock"].state == "skipped"
