@@ -127,7 +127,10 @@ def _bad_certificate(error: ssl.SSLCertVerificationError) -> Finding:
 
 
 def _refused_by(proxy: str, reason: str) -> Finding:
-    return Finding("answers", "failed", f"{proxy}: {reason}", "correct the proxy variables, with user and password")
+    advice = "correct the proxy variables, with user and password"
+    if "407" not in reason:
+        advice = "correct host, have the proxy let it through, or set NO_PROXY to the store's name"
+    return Finding("answers", "failed", f"{proxy}: {reason}", advice)
 
 
 def _speaks(route: Route, scheme: str) -> bool:
@@ -165,7 +168,7 @@ def _check_answer(route: Route, connection: HTTPConnection, target: str, clock: 
     finding = judge(answer, route.store, "list-type" in target)
     if finding.state != "failed":
         clock.append(finding_of("clock", lambda: check_clock(answer, (asked + answer.arrived) / 2)))
-    return finding
+    return finding._replace(text=f"{route.proxy}: {finding.text}") if route.proxy else finding
 
 
 def _speaks_tls(route: Route) -> Finding:

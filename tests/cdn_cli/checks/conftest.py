@@ -39,6 +39,8 @@ class _Answering(http.server.ThreadingHTTPServer):
                 self.end_headers()
                 self.wfile.write(body)
 
+            do_CONNECT = do_GET
+
         super().__init__(("127.0.0.1", 0), Answer)
 
 

@@ -57,6 +57,23 @@ def test_page_of_a_gateway_says_that_the_store_behind_it_is_down():
     assert finding.advice.startswith("start the store")
 
 
+def test_page_of_a_proxy_names_the_proxy(answering, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", answering(503, {**HTML, "Server": "squid"}, page("ERROR: Cannot find the host")))
+    finding = findings_of(CDNCredentials("http://store.example.com", *READER))["answers"]
+    assert finding.state == "failed"
+    assert finding.text.startswith("the proxy 127.0.0.1: ")
+    assert "squid" in finding.text
+
+
+def test_proxy_that_reaches_no_store_is_not_called_a_wrong_password(answering, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", answering(502))
+    finding = findings_of(CDNCredentials("https://store.example.com", *READER))["answers"]
+    assert finding.state == "failed"
+    assert "502" in finding.text
+    assert "NO_PROXY" in finding.advice
+    assert "password" not in finding.advice
+
+
 def test_page_of_a_store_is_a_warning():
     assert judge(answer(403, {**HTML, "x-amz-request-id": "1"}, page("no")), STORE, False).state == "warning"
 

@@ -188,7 +188,9 @@ def test_proxy_that_rejects_the_password_is_named_without_it(monkeypatch, scheme
     assert "hidden" not in str(found)
 
 
-@pytest.mark.parametrize("url", ["http://user:hid/den@proxy:80", "http://", "proxy:port"])
+@pytest.mark.parametrize(
+    "url", ["http://user:hid/den@proxy:80", r"http://user:hid\den@proxy:80", "http://", "proxy:port"]
+)
 def test_proxy_variable_without_a_valid_url_fails_and_its_value_is_not_shown(monkeypatch, url):
     monkeypatch.setenv("HTTPS_PROXY", url)
     finding = findings_of(CDNCredentials("https://cdn.example.com", *READER))["host resolves"]
