@@ -69,16 +69,20 @@ class Answer(NamedTuple):
         return f"{self.status} {self.reason}".strip()
 
     @property
+    def is_s3(self) -> bool:
+        """True if the body is one of S3's."""
+        return _S3_XML.match(self.body) is not None
+
+    @property
     def is_from_store(self) -> bool:
         """True if only a store answers like this."""
-        names = (name.lower() for name in self.headers)
-        return any(_S3_HEADER.match(name) for name in names) or _S3_XML.match(self.body) is not None
+        return self.is_s3 or any(_S3_HEADER.match(name.lower()) for name in self.headers)
 
     @property
     def is_page(self) -> bool:
         """True if this is a web page."""
         kind = self.headers.get("Content-Type", "").lower()
-        return _S3_XML.match(self.body) is None and ("html" in kind or _HTML.match(self.body) is not None)
+        return not self.is_s3 and ("html" in kind or _HTML.match(self.body) is not None)
 
     @property
     def title(self) -> str:
@@ -99,7 +103,8 @@ def judge(answer: Answer, store: SplitResult, is_listing: bool) -> Finding:
     server = answer.headers.get("Server") or "not named"
     seen = f"status {answer.status}, server {server}"
     location = answer.headers.get("Location")
-    if answer.status in _REDIRECTS and location and not answer.is_from_store:
+    # At its root, a store may lead to its website; S3's own redirects to another region have a body that says so.
+    if answer.status in _REDIRECTS and location and not (answer.is_s3 if is_listing else answer.is_from_store):
         return _redirect(location, store, seen)
     if answer.is_page:
         return _page(answer, seen)

@@ -104,7 +104,7 @@ class BucketCheck:
             if status_of(error) == 404:
                 self._is_missing = True
                 return self._missing(error)
-            if is_forbidden(error):
+            if is_forbidden(error) and not self._rejection.is_exchanged(role, error):
                 return Finding("bucket", "skipped", f"not tested: the {role} key may not list it")
             finding = self._rejection.finding("bucket", role, error, f"correct the {role} key")
             return finding._replace(text=f"asked with the {role} key: {finding.text}")

@@ -26,7 +26,7 @@ def check_configuration(credentials: CDNCredentials, path: str | None, bucket: s
     if not folder:
         return Finding("configuration", "ok", text)
     text += f"; host has a path, {folder!r}"
-    if folder.split("/")[-1] == bucket:
+    if bucket is not None and folder.split("/")[-1] == bucket:
         return Finding("configuration", "failed", f"{text}, which is the bucket's name",
                        f"write host: {host_without_bucket(credentials.host, bucket)}")  # fmt: skip
     return Finding("configuration", "warning", text, "if that is a bucket, take it out of host")

@@ -1,5 +1,6 @@
 """Tests the network between this machine and the store: name, port, TLS and HTTP."""
 
+import functools
 import socket
 import ssl
 import time
@@ -16,16 +17,16 @@ from cdn_engine.wire.tls import ca_bundle
 
 __all__ = ["check_network"]
 
-_CORRECT_BUNDLE = "set AWS_CA_BUNDLE to "
+_SET_BUNDLE = "set AWS_CA_BUNDLE to "
 
 # https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
 _CERTIFICATE_ERRORS = {
     9: ("the certificate is not valid yet", "set this machine's clock, or have the certificate replaced"),
     10: ("the certificate has expired", "have it renewed at the store; if it was, set this machine's clock"),
-    18: ("the certificate is self-signed", f"{_CORRECT_BUNDLE}its file"),
-    19: ("the certificate's CA is not trusted here", f"{_CORRECT_BUNDLE}the CA's file"),
-    20: ("the certificate's CA is not trusted here", f"{_CORRECT_BUNDLE}the CA's file"),
-    21: ("the store sends its certificate without the one of its CA", f"{_CORRECT_BUNDLE}the CA's file"),
+    18: ("the certificate is self-signed", f"{_SET_BUNDLE}its file"),
+    19: ("the certificate's CA is not trusted here", f"{_SET_BUNDLE}the CA's file"),
+    20: ("the certificate's CA is not trusted here", f"{_SET_BUNDLE}the CA's file"),
+    21: ("the store sends its certificate without the one of its CA", f"{_SET_BUNDLE}the CA's file"),
     62: ("the certificate is for another host", "correct host in cdn.yaml, or the certificate"),
     64: ("the certificate is for another address", "correct host in cdn.yaml, or the certificate"),
 }
@@ -48,14 +49,16 @@ def check_network(host: str, bucket: str | None) -> Generator[Finding, None, boo
         yield Finding("host resolves", "failed", text, advice)
         return False
     for name, test in (("host resolves", _check_name), ("connects", _check_port)):
-        finding = finding_of(name, lambda test=test: test(route))  # type: ignore[misc]
+        finding = finding_of(name, functools.partial(test, route))
         yield finding
         if finding.state == "failed":
             return False
     try:
         connection = route.connection()
     except OSError as error:
-        yield Finding("TLS", "failed", explain(error), f"correct {ca_bundle()[1]}")
+        origin = ca_bundle()[1]
+        advice = f"correct {origin}" if origin.isupper() else f"{_SET_BUNDLE}a file with CA certificates"
+        yield Finding("TLS", "failed", explain(error), advice)
         return False
     try:
         finding = finding_of("TLS", lambda: _check_tls(route, connection))
@@ -121,7 +124,7 @@ def _check_tls(route: Route, connection: HTTPConnection) -> Finding:
 def _bad_certificate(error: ssl.SSLCertVerificationError) -> Finding:
     text, advice = _CERTIFICATE_ERRORS.get(error.verify_code, (error.verify_message, "correct the certificate"))
     path, origin = ca_bundle()
-    if advice.startswith(_CORRECT_BUNDLE) and origin.isupper():  # the name of a variable
+    if advice.startswith(_SET_BUNDLE) and origin.isupper():  # the name of a variable
         advice += f"; {origin} is {path!r} now"
     return Finding("TLS", "failed", text, advice)
 

@@ -36,7 +36,7 @@ class Rejection:
         self._credentials = credentials
         self._exchanged = exchanged
         self._bucket = bucket
-        self._proofs: dict[str, bool] = {}
+        self._tried: dict[str, Exception | None] = {}
 
     def finding(self, name: str, role: str, error: Exception, advice: str) -> Finding:
         """Return the finding about a refused request.
@@ -57,11 +57,25 @@ class Rejection:
             # The exchanged request would show the secret to anyone on the way, were the pair right.
             return Finding(name, "failed", f"{explain(error)}; the {role}'s access key is longer than its secret",
                            f"{exchange}, if they stand in each other's place")  # fmt: skip
-        if role not in self._proofs:
-            self._proofs[role] = self._is_accepted(role, error)
-        if self._proofs[role]:
+        if self.is_exchanged(role, error):
             return Finding(name, "failed", f"the {role}'s access key and secret are exchanged", exchange)
         return Finding(name, "failed", explain(error), advice)
+
+    def is_exchanged(self, role: str, refusal: Exception) -> bool:
+        """Return True if the store accepts a pair the other way round. Only tried if the pair looks like that.
+
+        Args:
+            role: Whose pair.
+            refusal: How the store refuses the pair as it is.
+        """
+        if role not in self._exchanged or not is_private(self._credentials.host):
+            return False
+        if role not in self._tried:
+            self._tried[role] = self._try(role)
+        error = self._tried[role]
+        if error is None or status_of(error) == 404:
+            return True
+        return is_forbidden(error) and not is_forbidden(refusal)
 
     def without_secrets(self, finding: Finding) -> Finding:
         """Take out the access keys that may be secrets in the wrong place: some stores repeat them in their answers."""
@@ -71,13 +85,13 @@ class Rejection:
             text = re.sub(rf"(?<!\w){access_key}(?!\w)", f"({role}_access_key)", text)
         return finding._replace(text=text)
 
-    def _is_accepted(self, role: str, refusal: Exception) -> bool:
-        """Return True if the store accepts the exchanged pair, and not only because it tells nobody what is wrong."""
+    def _try(self, role: str) -> Exception | None:
+        """Return how the store refuses the exchanged pair, None if it does not."""
         config = Config(retries={"total_max_attempts": 1})
         with CDNManager(self._exchanged[role], config=config) as manager:
             client = manager.upload_client if role == "uploader" else manager.download_client
             try:
                 client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             except TRANSFER_ERRORS as error:
-                return status_of(error) == 404 or (is_forbidden(error) and not is_forbidden(refusal))
-        return True
+                return error
+        return None

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 import urllib3
 from botocore.httpsession import ProxyConfiguration
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
+from urllib3.util import parse_url
 
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.tls import tls_context
@@ -67,7 +68,7 @@ class Route:
             return HTTPConnection(self.host, self.port, timeout=_TIMEOUT)
         context = tls_context()
         connection = HTTPSConnection(
-            self.host, self.port, timeout=_TIMEOUT, ssl_context=context, proxy=urllib3.util.parse_url(self._url),
+            self.host, self.port, timeout=_TIMEOUT, ssl_context=context, proxy=parse_url(self._url),
             proxy_config=ProxyConfig(context, False, None, None),
         )  # fmt: skip
         if scheme == "https":

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import urllib3
 from botocore.utils import get_environ_proxies
+from urllib3.util import parse_url
 
 from cdn_engine.errors import CDNError
 
@@ -42,7 +42,7 @@ def find_proxy(url: str, proxies: Mapping[str, str] | None = None) -> str | None
     try:
         parts = urlsplit(proxy)
         # urllib3 reads URLs in its own way, and quotes what it cannot read, passwords included.
-        usable = bool(parts.hostname) and parts.port != 0 and bool(urllib3.util.parse_url(proxy).host)
+        usable = bool(parts.hostname) and parts.port != 0 and bool(parse_url(proxy).host)
     except ValueError:
         usable = False
     if not usable:

@@ -142,6 +142,13 @@ def test_redirect_to_another_address_names_it(location, address):
     assert finding.advice.startswith(f"write host: {address}")
 
 
+def test_redirect_of_a_store_counts_unless_it_leads_from_its_root_or_to_another_region():
+    redirect = answer(301, {"Location": "https://store.example.com/models", "x-amz-request-id": "1"})
+    assert judge(redirect, STORE, True).text == "it redirects to https://store.example.com"
+    assert judge(redirect, STORE, False).state == "ok"
+    assert judge(redirect._replace(body=XML_ERROR), STORE, True).state == "ok"
+
+
 @pytest.mark.parametrize("location", ["/login?next=/", "http://store.example.com:8333/ui", "http://[nonsense"])
 def test_redirect_within_the_same_address_is_a_website(location):
     finding = judge(answer(302, {"Location": location}), STORE, False)

@@ -40,6 +40,13 @@ def test_exchanged_uploader_key_and_secret_are_named(store, bucket):
 
 
 @pytest.mark.usefixtures("folder")
+def test_exchanged_uploader_key_and_secret_are_named_on_a_machine_that_only_uploads(store, bucket):
+    write_config(store.url, None, exchanged(WRITER))
+    found = findings_of(load_credentials("cdn.yaml"), bucket, path="cdn.yaml")
+    assert found["uploader writes"].text == "the uploader's access key and secret are exchanged"
+
+
+@pytest.mark.usefixtures("folder")
 def test_nothing_that_is_printed_about_an_exchange_shows_a_secret(store, bucket, capsys):
     write_config(store.url, exchanged(READER), exchanged(WRITER))
     assert run("check", bucket, "--verbose") == 1
@@ -76,10 +83,17 @@ def test_secret_in_the_place_of_the_key_is_not_repeated_when_the_store_does(answ
 
 @pytest.mark.portable
 @pytest.mark.usefixtures("folder")
-def test_exchange_is_recognized_where_the_form_of_the_access_key_is_refused():
+@pytest.mark.parametrize(
+    ("refusal", "acceptance"),
+    [
+        ((400, "AuthorizationHeaderMalformed"), (403, "AccessDenied")),
+        ((403, "AccessDenied"), (404, "NoSuchBucket")),  # a store that never says that a key is unknown
+    ],
+)
+def test_exchange_is_recognized_by_what_the_store_says_to_the_right_pair(refusal, acceptance):
     def answer(exchange):
         known = f"Credential={READER[0]}/" in exchange.request.headers.get("authorization", "")
-        code, status = ("AccessDenied", 403) if known else ("AuthorizationHeaderMalformed", 400)
+        status, code = acceptance if known else refusal
         exchange.answer(status, [], f"<Error><Code>{code}</Code><Message>{READER[1]}</Message></Error>".encode())
 
     with ScriptedServer() as server:
@@ -95,7 +109,7 @@ def test_exchange_is_recognized_where_the_form_of_the_access_key_is_refused():
 def test_exchange_is_not_tried_where_others_can_read_what_is_sent(answering, monkeypatch):
     body = b"<Error><Code>InvalidAccessKeyId</Code><Message>unknown</Message></Error>"
     monkeypatch.setenv("HTTP_PROXY", answering(403, {"Content-Type": "application/xml"}, body))
-    monkeypatch.setattr(Rejection, "_is_accepted", None)
+    monkeypatch.setattr(Rejection, "_try", None)
     write_config("http://store.example.com", exchanged(READER), None)
     finding = findings_of(load_credentials("cdn.yaml"), "models", path="cdn.yaml")["bucket"]
     assert finding.state == "failed"
