@@ -121,7 +121,7 @@ def _redirect(location: str, store: SplitResult, seen: str) -> Finding:
         port = f":{target.port}" if target.port else ""
     except ValueError:
         target, port = store, ""
-    if (target.scheme, target.netloc) == (store.scheme, store.netloc):
+    if not target.hostname or (target.scheme, target.netloc) == (store.scheme, store.netloc):
         return Finding("answers", "failed", f"a website answers, not a store: it redirects to {location!r}; {seen}",
                        CORRECT_HOST)  # fmt: skip
     name = f"[{target.hostname}]" if ":" in (target.hostname or "") else target.hostname

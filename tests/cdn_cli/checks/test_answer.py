@@ -149,7 +149,7 @@ def test_redirect_of_a_store_counts_unless_it_leads_from_its_root_or_to_another_
     assert judge(redirect._replace(body=XML_ERROR), STORE, True).state == "ok"
 
 
-@pytest.mark.parametrize("location", ["/login?next=/", "http://store.example.com:8333/ui", "http://[nonsense"])
+@pytest.mark.parametrize("location", ["/login?next=/", "http://store.example.com:8333/ui", "http://[nonsense", "https:///"])
 def test_redirect_within_the_same_address_is_a_website(location):
     finding = judge(answer(302, {"Location": location}), STORE, False)
     assert finding.state == "failed"
