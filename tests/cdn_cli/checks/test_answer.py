@@ -9,6 +9,7 @@ import trustme
 from findings import findings_of, states
 from local_store import READER
 from scripted_server import ScriptedServer
+from scripted_server import answering as answering_with
 
 from cdn_cli.checks.answer import Answer, judge
 from cdn_manager import CDNCredentials
@@ -149,7 +150,9 @@ def test_redirect_of_a_store_counts_unless_it_leads_from_its_root_or_to_another_
     assert judge(redirect._replace(body=XML_ERROR), STORE, True).state == "ok"
 
 
-@pytest.mark.parametrize("location", ["/login?next=/", "http://store.example.com:8333/ui", "http://[nonsense", "https:///"])
+@pytest.mark.parametrize(
+    "location", ["/login?next=/", "http://store.example.com:8333/ui", "http://[nonsense", "https:///"]
+)
 def test_redirect_within_the_same_address_is_a_website(location):
     finding = judge(answer(302, {"Location": location}), STORE, False)
     assert finding.state == "failed"
@@ -190,6 +193,22 @@ def test_bad_request_over_plain_http_is_looked_into(answering):
     finding = findings_of(CDNCredentials(url, *READER))["answers"]
     assert finding.state == "failed"
     assert "400 The plain HTTP request was sent to HTTPS port" in finding.text
+
+
+# A page in the place of an object
+
+
+@pytest.mark.parametrize(("key", "headers", "state"), [
+    ("model.bin", HTML, "failed"),
+    ("model.bin", {**HTML, "ETag": '"1"'}, "ok"),
+    ("index.html", HTML, "ok"),
+])  # fmt: skip
+def test_web_page_in_the_place_of_the_object_fails(key, headers, state):
+    with ScriptedServer() as server:
+        # The first two are for the unsigned request and the listing.
+        server.fault("GET", None, None, answering_with(200, headers=headers.items(), body=page("Log in")))
+        found = findings_of(CDNCredentials(server.url, *READER), "models", key)
+    assert found["downloader reads"].state == state
 
 
 # Answers that lack something
