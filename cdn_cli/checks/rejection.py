@@ -14,7 +14,10 @@ from cdn_manager import TRANSFER_ERRORS, CDNCredentials, CDNManager
 __all__ = ["Rejection", "is_forbidden"]
 
 # With these codes a store rejects a key as such, whatever it may do.
-_KEY_REJECTED = frozenset({"InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
+_KEY_KNOWN = frozenset({"RequestTimeTooSkewed", "SignatureDoesNotMatch"})
+_KEY_REJECTED = _KEY_KNOWN | {"InvalidAccessKeyId"}
+
+_SECRET_LENGTH = 40  # characters of the secrets that AWS hands out; access keys are shorter at every store
 
 
 def is_forbidden(error: Exception) -> bool:
@@ -49,8 +52,7 @@ class Rejection:
         """
         if code_of(error) == "InvalidAccessKeyId":
             advice += f", or see whether {role}_access_key and {role}_access_secret stand in each other's place"
-        # 400: what an access key must look like, the other half does not.
-        if status_of(error) not in (400, 403) or role not in self._exchanged:
+        if not self._may_be_exchanged(role, error):
             return Finding(name, "failed", explain(error), advice)
         exchange = f"exchange {role}_access_key and {role}_access_secret in the configuration"
         if not is_private(self._credentials.host):
@@ -68,7 +70,7 @@ class Rejection:
             role: Whose pair.
             refusal: How the store refuses the pair as it is.
         """
-        if role not in self._exchanged or not is_private(self._credentials.host):
+        if not self._may_be_exchanged(role, refusal) or not is_private(self._credentials.host):
             return False
         if role not in self._tried:
             self._tried[role] = self._try(role)
@@ -76,6 +78,14 @@ class Rejection:
         if error is None or status_of(error) == 404:
             return True
         return is_forbidden(error) and not is_forbidden(refusal)
+
+    def _may_be_exchanged(self, role: str, refusal: Exception) -> bool:
+        """Return True if the looks of the pair and the refusal allow it. A pair that works is never tried out."""
+        if role not in self._exchanged or code_of(refusal) in _KEY_KNOWN:
+            return False
+        if is_forbidden(refusal):  # so does a store refuse what the right key may not do, and some an unknown key
+            return len(getattr(self._credentials, f"{role}_access_key")) >= _SECRET_LENGTH
+        return status_of(refusal) in (400, 403)  # 400: the other half does not look like an access key
 
     def without_secrets(self, finding: Finding) -> Finding:
         """Take out the access keys that may be secrets in the wrong place: some stores repeat them in their answers."""

@@ -11,6 +11,7 @@ from cdn_config import load_credentials
 from cdn_config.exchanged import exchanged_pairs
 
 SECRETS = (READER[1], WRITER[1])
+LONG = ("GK" + "0" * 24, "f" * 64)  # as some stores hand them out
 
 
 def exchanged(pair):
@@ -84,24 +85,43 @@ def test_secret_in_the_place_of_the_key_is_not_repeated_when_the_store_does(answ
 @pytest.mark.portable
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("refusal", "acceptance"),
+    ("pair", "refusal", "acceptance"),
     [
-        ((400, "AuthorizationHeaderMalformed"), (403, "AccessDenied")),
-        ((403, "AccessDenied"), (404, "NoSuchBucket")),  # a store that never says that a key is unknown
+        (READER, (400, "AuthorizationHeaderMalformed"), (403, "AccessDenied")),
+        (LONG, (403, "AccessDenied"), (404, "NoSuchBucket")),  # a store that never says that a key is unknown
     ],
 )
-def test_exchange_is_recognized_by_what_the_store_says_to_the_right_pair(refusal, acceptance):
-    def answer(exchange):
-        known = f"Credential={READER[0]}/" in exchange.request.headers.get("authorization", "")
-        status, code = acceptance if known else refusal
-        exchange.answer(status, [], f"<Error><Code>{code}</Code><Message>{READER[1]}</Message></Error>".encode())
-
+def test_exchange_is_recognized_by_what_the_store_says_to_the_right_pair(pair, refusal, acceptance):
     with ScriptedServer() as server:
-        server.fault("GET", *[answer] * 9)
-        write_config(server.url, exchanged(READER), None)
+        server.fault("GET", *[_answer(pair, acceptance, refusal)] * 9)
+        write_config(server.url, exchanged(pair), None)
         found = findings_of(load_credentials("cdn.yaml"), "models", path="cdn.yaml")
     assert found["bucket"].text.endswith("the downloader's access key and secret are exchanged")
-    assert READER[1] not in str(found)
+    assert pair[1] not in str(found)
+
+
+@pytest.mark.portable
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("refusal", [(403, "AccessDenied"), (403, "SignatureDoesNotMatch")])
+def test_short_secret_of_a_key_that_the_store_may_know_is_never_sent(refusal):
+    pair = ("edge-machines", "s3cr3t")
+    with ScriptedServer() as server:
+        server.fault("GET", *[_answer(pair, refusal, refusal)] * 9)
+        write_config(server.url, pair, None)
+        findings_of(load_credentials("cdn.yaml"), "models", "key", path="cdn.yaml")
+    assert pair[0].encode() in b"".join(request.head for request in server.requests)
+    assert pair[1].encode() not in b"".join(request.head for request in server.requests)
+
+
+def _answer(pair, acceptance, refusal):
+    """An action: answer a request that is signed with the access key of ``pair``, or another one."""
+
+    def act(exchange):
+        known = f"Credential={pair[0]}/" in exchange.request.headers.get("authorization", "")
+        status, code = acceptance if known else refusal
+        exchange.answer(status, [], f"<Error><Code>{code}</Code><Message>{pair[1]}</Message></Error>".encode())
+
+    return act
 
 
 @pytest.mark.portable
