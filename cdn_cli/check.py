@@ -7,19 +7,24 @@ from collections.abc import Callable
 
 from cdn_cli.checks import Finding, check
 from cdn_cli.configuration import config_path, read_credentials
-from cdn_cli.console import DONE, FAILED, complain_about_output, printable
+from cdn_cli.console import DONE, FAILED, complain_about_output
+from cdn_engine.errors import printable
 
 __all__ = ["run"]
 
-_COLORS = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+_COLORS = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "skipped": "yellow"}
 
 
 def run(options: Namespace) -> int:
     """Print what is wrong between this machine and the store. Return the exit status."""
-    credentials = read_credentials(config_path(options.config), options.quiet)
+    path = config_path(options.config)
+    credentials = read_credentials(path, options.quiet)
     write = _writer(options.json, options.quiet)
     status = DONE
-    for finding in check(credentials, options.bucket, options.key):
+    for finding in check(
+        credentials, options.bucket, options.key,
+        path=path, into=options.into, uploader_may_read=options.uploader_may_read,
+    ):  # fmt: skip
         if finding.state == "failed":
             status = FAILED
         try:

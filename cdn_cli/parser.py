@@ -90,6 +90,8 @@ def _add_check(add_parser: Callable[..., ArgumentParser]) -> None:
     )  # fmt: skip
     check.add_argument("bucket", metavar="BUCKET", nargs="?", type=_bucket)
     check.add_argument("key", metavar="KEY", nargs="?")
+    check.add_argument("--into", metavar="DIR", help="test the disk of DIR instead of BUCKET's")
+    check.add_argument("--uploader-may-read", action="store_true", help="only warn of an uploader key that can read")
     _add_common(check)
     check.set_defaults(run=_run_check)
 

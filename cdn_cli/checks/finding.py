@@ -1,8 +1,16 @@
 """What one test of the check has found."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["Finding"]
+from botocore.parsers import ResponseParserError
+
+from cdn_engine.errors import explain
+from cdn_manager import TRANSFER_ERRORS
+
+__all__ = ["CORRECT_HOST", "Finding", "finding_of"]
+
+CORRECT_HOST = "correct host in cdn.yaml: it is the address and port of the S3 interface, not of a website or console"
 
 
 class Finding(NamedTuple):
@@ -10,7 +18,7 @@ class Finding(NamedTuple):
 
     Attributes:
         name: What was tested.
-        state: ``ok``, ``failed``, or ``skipped`` if it could not be tested.
+        state: ``ok``, ``warning`` for what is odd but works, ``failed``, or ``skipped`` if it could not be tested.
         text: What was observed.
         advice: What to do about it, or empty.
     """
@@ -19,3 +27,16 @@ class Finding(NamedTuple):
     state: str
     text: str
     advice: str = ""
+
+
+def finding_of(name: str, test: Callable[[], Finding]) -> Finding:
+    """Run a test, and return its finding. An answer that the test is not prepared for is a finding as well."""
+    try:
+        return test()
+    except TRANSFER_ERRORS as error:
+        return Finding(name, "failed", explain(error))
+    except ResponseParserError:  # its message would quote the whole answer
+        return Finding(name, "failed", "the answer is not S3's", CORRECT_HOST)
+    except Exception as error:
+        return Finding(name, "failed", f"the test itself failed: {type(error).__name__}: {explain(error)}",
+                       "report it with the store's name and version")  # fmt: skip

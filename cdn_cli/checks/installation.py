@@ -33,9 +33,20 @@ def _claimant(distribution: Distribution) -> str | None:
     return None if re.sub("[-_.]+", "-", name).lower() == "cdn-manager" else name
 
 
-def check_disk(size: int) -> Finding:
-    """Test whether an object of ``size`` bytes fits on the disk of the working directory."""
-    free = shutil.disk_usage(os.curdir).free
-    if free > size:
-        return Finding("disk", "ok", f"{size_text(free)} free in this directory")
-    return Finding("disk", "failed", f"{size_text(free)} free for an object of {size_text(size)}", "free some space")
+def check_disk(size: int, folder: str) -> Finding:
+    """Test whether an object fits on the disk.
+
+    Args:
+        size: The object's size in bytes.
+        folder: Where it would be downloaded to; need not exist yet.
+    """
+    place = os.path.abspath(folder)
+    while not os.path.isdir(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    disk = shutil.disk_usage(place)
+    if not disk.total:
+        return Finding("disk", "skipped", f"not known: the file system of {place!r} does not tell its size")
+    if disk.free > size:
+        return Finding("disk", "ok", f"{size_text(disk.free)} free in {place!r}")
+    return Finding("disk", "failed", f"{size_text(disk.free)} free in {place!r} for an object of {size_text(size)}",
+                   "free some space")  # fmt: skip

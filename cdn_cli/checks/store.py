@@ -8,10 +8,18 @@ from cdn_engine.errors import explain
 from cdn_engine.wire.retry import status_of
 from cdn_manager import TRANSFER_ERRORS, CDNManager, ObjectExistsError
 
-__all__ = ["check_if_match", "check_if_none_match", "check_metadata", "check_ranges"]
+__all__ = ["check_if_match", "check_if_none_match", "check_metadata", "check_ranges", "is_web_page"]
 
 _FIX_THE_STORE = "have the store fixed, or the proxy before it"
 _DO_NOT_RELY = "do not rely on --no-overwrite here"
+
+
+def is_web_page(answer: dict[str, Any], key: str) -> bool:
+    """Return True if the answer to a ``GetObject`` is a page of something before the store, and not the object."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    kind = (answer.get("ContentType") or "").lower()
+    from_store = answer.get("ETag") or any(name.startswith("x-amz-") for name in headers)
+    return "html" in kind and not from_store and not key.lower().endswith((".html", ".htm", ".xhtml"))
 
 
 def check_metadata(answer: dict[str, Any], key: str, ours: bool) -> Finding:
@@ -22,17 +30,20 @@ def check_metadata(answer: dict[str, Any], key: str, ours: bool) -> Finding:
         key: The object.
         ours: The object was stored with its digest.
     """
-    if any(name.lower() == "sha256" for name in answer.get("Metadata", ())):
+    if any(name.lower() == "sha256" for name in answer.get("Metadata") or ()):
         return Finding("metadata", "ok", "the object carries its SHA-256")
+    if not answer.get("ETag"):
+        return Finding("metadata", "failed", f"{key!r} comes without SHA-256 and without ETag: nothing can be verified",
+                       "give --sha256 with each download, or have the store fixed")  # fmt: skip
     if ours:
         return Finding("metadata", "failed", "the store drops it: downloads are not verified",
                        "give --sha256 with each download")  # fmt: skip
     return Finding("metadata", "skipped", f"{key!r} has no SHA-256, and may have been uploaded without one")
 
 
-def check_ranges(downloader: Any, bucket: str, key: str, size: int) -> Finding:
+def check_ranges(downloader: Any, bucket: str, key: str, size: int | None) -> Finding:
     """Test whether the store answers with the range that it is asked for."""
-    if size < 3:
+    if size is not None and size < 3:
         return Finding("ranges", "skipped", f"not tested: {key!r} is too small")
     try:
         answer = downloader.get_object(Bucket=bucket, Key=key, Range="bytes=1-2")

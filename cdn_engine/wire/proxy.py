@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from botocore.utils import get_environ_proxies
+from urllib3.util import parse_url
 
 from cdn_engine.errors import CDNError
 
@@ -40,7 +41,8 @@ def find_proxy(url: str, proxies: Mapping[str, str] | None = None) -> str | None
         )
     try:
         parts = urlsplit(proxy)
-        usable = bool(parts.hostname) and parts.port != 0
+        # urllib3 reads URLs in its own way, and quotes what it cannot read, passwords included.
+        usable = bool(parts.hostname) and parts.port != 0 and bool(parse_url(proxy).host)
     except ValueError:
         usable = False
     if not usable:

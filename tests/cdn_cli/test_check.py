@@ -4,7 +4,8 @@ import json
 import re
 
 import pytest
-from command import run
+from command import run, write_config
+from local_store import WRITER
 
 
 @pytest.mark.portable
@@ -27,3 +28,38 @@ def test_quiet_check_writes_only_what_failed(config, capsys):
     written = capsys.readouterr()
     assert not written.out
     assert len(written.err.splitlines()) == 1
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_first_line_says_which_configuration_and_host(config, moto_url, folder, capsys, form):
+    (folder / "cdn.yaml").rename(folder / "edge.yaml")
+    assert run("check", "--config", "edge.yaml", *form) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert str(folder / "edge.yaml") in first
+    assert moto_url in first
+
+
+@pytest.mark.portable
+def test_uploader_that_may_read_is_a_warning_with_status_0_and_a_failure_otherwise(moto_url, moto_bucket, capsys):
+    write_config(moto_url, None, WRITER)
+    assert run("check", moto_bucket) == 1
+    assert re.search("^failed  uploader cannot read", capsys.readouterr().out, re.MULTILINE)
+    assert run("check", moto_bucket, "--uploader-may-read") == 0
+    assert re.search("^warning uploader cannot read", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.portable
+def test_into_names_the_folder_whose_disk_is_tested(config, folder, capsys):
+    assert run("check", "--into", "elsewhere", "--json") == 0
+    assert str(folder) in json.loads(capsys.readouterr().out.splitlines()[-1])["text"]
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_names_cannot_control_the_terminal(config, folder, capsys, form):
+    (folder / "cdn.yaml").rename(folder / "\x1b[2J\x7f\u202e.yaml")
+    assert run("check", "--config", "\x1b[2J\x7f\u202e.yaml", *form) == 0
+    written = capsys.readouterr().out
+    assert written.replace("\n", "").isprintable()
+    assert ".yaml" in written

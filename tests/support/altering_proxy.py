@@ -31,11 +31,13 @@ class AlteringProxy(http.server.ThreadingHTTPServer):
         answers_with: Headers to set in each answer.
         refused: Methods to answer with 403.
         unanswered: A pattern of paths whose requests are passed on while the answer is lost.
+        keeps_length: False to send answers without a length: they end with the connection.
     """
 
     daemon_threads = True
 
-    def __init__(self, store, without=(), answers_without=(), answers_with=None, refused=(), unanswered=None):
+    def __init__(self, store, without=(), answers_without=(), answers_with=None, refused=(), unanswered=None,
+                 keeps_length=True):  # fmt: skip
         super().__init__(("127.0.0.1", 0), _Handler)
         self.store = urlsplit(store).netloc
         self.without = without
@@ -43,6 +45,7 @@ class AlteringProxy(http.server.ThreadingHTTPServer):
         self.answers_with = answers_with or {}
         self.refused = refused
         self.unanswered = unanswered
+        self.keeps_length = keeps_length
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -72,7 +75,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             name: value for name, value in answer.getheaders()
             if name.lower() not in self.server.answers_without and name.lower() != "transfer-encoding"
         } | self.server.answers_with  # fmt: skip
-        sent.setdefault("Content-Length", str(len(content)))
+        if self.server.keeps_length:
+            sent.setdefault("Content-Length", str(len(content)))
+        else:
+            self.close_connection = True
         for name, value in sent.items():
             self.send_header(name, value)
         self.end_headers()

@@ -3,9 +3,9 @@
 from cdn_cli.checks import check
 
 
-def findings_of(credentials, *names):
+def findings_of(credentials, *names, **options):
     """Run the check; return its findings by name."""
-    return {finding.name: finding for finding in check(credentials, *names)}
+    return {finding.name: finding for finding in check(credentials, *names, **options)}
 
 
 def states(findings):

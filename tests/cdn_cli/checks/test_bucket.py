@@ -58,10 +58,11 @@ def test_object_larger_than_the_free_disk_space_fails(altered_store, moto_bucket
 @pytest.mark.portable
 def test_key_is_read_and_measured_besides_the_object_the_check_writes(altered_store, moto_bucket, stored, monkeypatch):
     stored(model=b"x" * 5000)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=9000, free=4000))
     found = findings_of(altered_store(), moto_bucket, "model")
     assert found["downloader reads KEY"].text == "'model' is 5.0 kB"
-    assert (found["disk"].state, found["disk"].text) == ("failed", "4.0 kB free for an object of 5.0 kB")
+    assert found["disk"].state == "failed"
+    assert re.fullmatch("4.0 kB free in '.*' for an object of 5.0 kB", found["disk"].text)
     assert {name: found[name].state for name in ABILITIES} == dict.fromkeys(ABILITIES, "ok")
 
 
@@ -163,13 +164,35 @@ def test_downloader_key_that_can_write_fails(store, bucket):
 @pytest.mark.usefixtures("is_empty")
 def test_uploader_key_that_can_read_fails(store, bucket):
     found = findings_of(CDNCredentials(store.url, *READER, *ADMIN), bucket)
-    assert {name for name, state in states(found).items() if state != "ok"} == {"uploader cannot read"}
+    assert {name: state for name, state in states(found).items() if state != "ok"} == {"uploader cannot read": "failed"}
+    assert "--uploader-may-read" in found["uploader cannot read"].advice
 
 
-def test_swapped_key_pairs_fail(store, bucket):
-    found = findings_of(CDNCredentials(store.url, *WRITER, *READER), bucket)
-    assert found["uploader writes"].state == "failed"
+@pytest.mark.usefixtures("is_empty")
+def test_uploader_key_that_may_read_is_a_warning(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *READER, *ADMIN), bucket, uploader_may_read=True)
+    assert {name: state for name, state in states(found).items() if state != "ok"} == {
+        "uploader cannot read": "warning"
+    }
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_downloader_key_that_can_write_fails_whatever_the_uploader_may(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *ADMIN, *WRITER), bucket, uploader_may_read=True)
     assert found["downloader cannot write"].state == "failed"
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_exchanged_key_pairs_are_one_finding(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *WRITER, *READER), bucket)
+    assert [name for name, state in states(found).items() if state == "failed"] == ["key pairs"]
+    assert "the two key pairs are exchanged" in found["key pairs"].text
+
+
+@pytest.mark.usefixtures("is_empty")
+def test_exchanged_key_pairs_are_recognized_when_the_publishers_may_read(store, bucket):
+    found = findings_of(CDNCredentials(store.url, *ADMIN, *READER), bucket)
+    assert [name for name, state in states(found).items() if state == "failed"] == ["key pairs"]
 
 
 def test_missing_bucket_fails_and_ends_the_check(store):

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.portable
 
 def test_host_without_an_address_fails():
     found = findings_of(CDNCredentials("https://nothing.invalid", *READER), "models")
-    assert states(found) == {"constants": "ok", "host resolves": "failed", "store": "skipped", "disk": "ok"}
+    assert states(found) == {
+        "configuration": "ok", "constants": "ok", "host resolves": "failed", "store": "skipped", "disk": "ok",
+    }  # fmt: skip
     assert "nothing.invalid" in found["host resolves"].text
 
 
@@ -53,6 +55,7 @@ class DemandingProxy(socketserver.ThreadingTCPServer):
 
     Args:
         store: The address of the store, ending with `:PORT`.
+        tls: An ``ssl.SSLContext``, to speak TLS to the clients.
     """
 
     daemon_threads = True
@@ -81,9 +84,14 @@ class DemandingProxy(socketserver.ThreadingTCPServer):
                     target.sendall(block)
                 target.shutdown(socket.SHUT_WR)
 
-    def __init__(self, store):
+    def __init__(self, store, tls=None):
         super().__init__(("127.0.0.1", 0), self.Handler)
         self.store = ("127.0.0.1", int(store.rpartition(":")[2]))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, *_):
+        pass  # a client that only tried to connect
 
 
 class TLSServer(http.server.ThreadingHTTPServer):
@@ -156,6 +164,19 @@ def test_store_behind_a_proxy_is_reached_with_the_proxy_password(monkeypatch, sc
     assert "failed" not in states(found).values()
 
 
+def test_store_behind_a_proxy_that_speaks_tls_answers(monkeypatch, tmp_path, scheme, proxied_store):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem", append=True)  # beside the store's own
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    with serving(DemandingProxy(proxied_store, context)) as address:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"https://user:s3%3Acret@{address}")
+        found = findings_of(CDNCredentials(f"{scheme}://cdn.example.com", *READER))
+    assert found["answers"].state == "ok"
+    assert "failed" not in states(found).values()
+
+
 def test_proxy_that_rejects_the_password_is_named_without_it(monkeypatch, scheme, proxied_store):
     with serving(DemandingProxy(proxied_store)) as address:
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:hidden@{address}")
@@ -167,11 +188,13 @@ def test_proxy_that_rejects_the_password_is_named_without_it(monkeypatch, scheme
     assert "hidden" not in str(found)
 
 
-@pytest.mark.parametrize("url", ["http://user:hid/den@proxy:80", "http://", "proxy:port"])
+@pytest.mark.parametrize(
+    "url", ["http://user:hid/den@proxy:80", r"http://user:hid\den@proxy:80", "http://", "proxy:port"]
+)
 def test_proxy_variable_without_a_valid_url_fails_and_its_value_is_not_shown(monkeypatch, url):
     monkeypatch.setenv("HTTPS_PROXY", url)
     finding = findings_of(CDNCredentials("https://cdn.example.com", *READER))["host resolves"]
-    assert (finding.state, finding.text) == ("failed", "the proxy variables hold no valid URL for https")
+    assert (finding.state, finding.text) == ("failed", "the proxy for https is no URL with a host")
     assert "HTTPS_PROXY" in finding.advice
 
 
@@ -262,3 +285,8 @@ def test_skewed_clock_fails(altered_store, hours, direction):
 
 def test_clock_is_skipped_when_the_store_sends_no_date(altered_store):
     assert findings_of(altered_store(answers_without={"date"}))["clock"].state == "skipped"
+
+
+def test_clock_is_skipped_when_the_answer_comes_from_a_cache(altered_store):
+    answer = {"Date": "Wed, 01 Jan 2020 00:00:00 GMT", "Age": "9000"}
+    assert findings_of(altered_store(answers_with=answer, answers_without={"date"}))["clock"].state == "skipped"
