@@ -137,16 +137,18 @@ class Lock:
                 return self._open_or_create()
             self._folder.leave()
             self._folder.enter()
-        return self._open_or_create()
+        raise OSError(errno.ENOENT, "no file can be made in this directory", self._folder.directory.path)
 
     def _open_or_create(self) -> FileIO:
         directory = self._folder.directory
         try:
             return open_own(directory, self._name, "r+", create=True)
-        except PermissionError as error:
+        except FileNotFoundError:
+            raise
+        except OSError as error:
             if stat_own(directory, self._name) is None:
                 reason = f"no file can be made in this directory: {error.strerror}"
-                raise PermissionError(error.errno, reason, directory.path) from None
+                raise OSError(error.errno, reason, directory.path) from None
         try:
             return open_own(directory, self._name, "r")  # another user's can be locked if it can be read
         except PermissionError as error:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,39 @@ def test_waiting_is_said_once_and_names_the_file(make, log_lines, monkeypatch):
     with pytest.raises(LookupError):
         waiting.lock(Deadline(600), cancel_the_third)
     assert log_lines() == [f"waiting for another process that is downloading {waiting.final!r}"]
+
+
+def test_lock_file_that_was_removed_while_waiting_is_made_again(make):
+    holder, waiting = make(), make()
+    holder.lock(NO_DEADLINE)
+    waiting.lock(Deadline(600), on_wait=holder.unlock)
+    assert os.path.exists(waiting.lock_path)
+    with pytest.raises(DeadlineExceededError):
+        make().lock(Deadline(0.1))
+
+
+def test_directory_that_was_removed_while_waiting_is_made_again(tmp_path):
+    holder, waiting = (Partial(Target.of(tmp_path / "new" / "final")) for _ in range(2))
+    holder.lock(NO_DEADLINE)
+
+    def remove():
+        holder.unlock()
+        shutil.rmtree(tmp_path / "new", ignore_errors=True)
+
+    waiting.lock(Deadline(600), on_wait=remove)
+    assert os.path.exists(waiting.lock_path)
+    waiting.unlock()
+    assert os.listdir(tmp_path) == []
+
+
+def test_new_directory_is_removed_by_the_last_to_leave(tmp_path):
+    first, second = (Partial(Target.of(tmp_path / "new" / name)) for name in ("first", "second"))
+    first.lock(NO_DEADLINE)
+    second.lock(NO_DEADLINE)
+    first.unlock()
+    assert os.listdir(tmp_path) == ["new"]
+    second.unlock()
+    assert os.listdir(tmp_path) == []
 
 
 def test_lock_can_be_released_twice_and_by_another_thread(make):
