@@ -22,13 +22,15 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from botocore.httpsession import ProxyConfiguration, mask_proxy_url
+from botocore.httpsession import ProxyConfiguration
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from cdn_engine.errors import NotAStoreError
 from cdn_engine.wire import attempt
 from cdn_engine.wire.proxy import find_proxy
+from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.tls import tls_context
 
 __all__ = ["Session"]
@@ -71,6 +73,7 @@ class Session:
 
         Raises:
             CDNError: The proxy cannot be used.
+            NotAStoreError: The answer is a redirect, or a web page where S3's XML should be.
             OSError: The CA bundle cannot be read.
             botocore.exceptions.HTTPClientError: The network failed, in the classes that botocore has for it.
         """
@@ -93,15 +96,18 @@ class Session:
             answer = AWSResponse(request.url, response.status, response.headers, response)
             if running is not None:
                 running.raw = response
-            if not request.stream_output:
-                answer.content  # noqa: B018 - reads the body
+            body = None if request.stream_output else answer.content
+            raise_if_not_a_store(request.url, response.status, response.headers, body)
             return answer
+        except NotAStoreError:
+            response.close()
+            raise
         except exceptions.SSLError as error:
             raise SSLError(endpoint_url=request.url, error=error) from error
         except (exceptions.NewConnectionError, socket.gaierror) as error:
             raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
         except exceptions.ProxyError as error:
-            raise ProxyConnectionError(proxy_url=mask_proxy_url(proxy or ""), error=error) from error
+            raise ProxyConnectionError(proxy_url=repr(proxy), error=error) from error
         except exceptions.ConnectTimeoutError as error:
             raise ConnectTimeoutError(endpoint_url=request.url, error=error) from error
         except exceptions.ReadTimeoutError as error:
@@ -140,7 +146,7 @@ class Session:
             return self._open_through(proxy, options)
         store = urllib3.util.parse_url(self._url)
         pool: type[HTTPConnectionPool] = _HTTPSPool if store.scheme == "https" else _HTTPPool
-        return pool(store.host, store.port, **options)
+        return pool(store.host or "", store.port, **options)
 
     def _open_through(self, proxy: str, options: dict[str, Any]) -> HTTPConnectionPool:
         settings = self._config.proxies_config or {}

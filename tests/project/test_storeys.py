@@ -110,3 +110,11 @@ def test_every_module_opens_with_a_sentence_that_says_what_it_is_for():
         for path in sources(storey):
             if path.suffix == ".py":
                 assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_every_line_of_the_log_is_escaped():
+    """Only ``cdn_engine.log`` writes to the application's log, and escapes what it writes."""
+    for storey in set(STOREYS) - {"constants"}:
+        for path in sources(storey):
+            if path.name not in ("log.py", "__init__.py"):
+                assert not {name for name in imports(path) if name.split(".")[0] == "constants"}, path
