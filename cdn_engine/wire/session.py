@@ -8,6 +8,7 @@ import collections
 import os
 import queue
 import socket
+import ssl
 from typing import Any
 
 import urllib3
@@ -82,7 +83,7 @@ class Session:
         try:
             response = pool.urlopen(
                 request.method,
-                self._target(request.url, pool, proxy),
+                self._target(request.url, proxy),
                 body=request.body,
                 headers=request.headers,
                 retries=False,
@@ -138,10 +139,7 @@ class Session:
         if self._config.tcp_keepalive:
             options["socket_options"].append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
         if self._url.startswith("https:"):
-            options["ssl_context"] = context = tls_context()
-            if self._config.client_cert is not None:
-                certificate = self._config.client_cert
-                context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+            options["ssl_context"] = _context(None, self._config.client_cert)
         if proxy is not None:
             return self._open_through(proxy, options)
         store = urllib3.util.parse_url(self._url)
@@ -151,11 +149,8 @@ class Session:
     def _open_through(self, proxy: str, options: dict[str, Any]) -> HTTPConnectionPool:
         settings = self._config.proxies_config or {}
         if proxy.startswith("https:"):
-            context = tls_context(settings.get("proxy_ca_bundle"))
-            certificate = settings.get("proxy_client_cert")
-            if certificate is not None:
-                context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
-            options["proxy_ssl_context"] = context
+            bundle, certificate = settings.get("proxy_ca_bundle"), settings.get("proxy_client_cert")
+            options["proxy_ssl_context"] = _context(bundle, certificate)
         manager = urllib3.ProxyManager(
             proxy,
             proxy_headers=ProxyConfiguration().proxy_headers_for(proxy),
@@ -165,10 +160,10 @@ class Session:
         manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
         return manager.connection_from_url(self._url)
 
-    def _target(self, url: str, pool: HTTPConnectionPool, proxy: str | None) -> str:
+    def _target(self, url: str, proxy: str | None) -> str:
         """Return what stands in the request line, exactly as it was signed."""
         settings = self._config.proxies_config or {}
-        if proxy is not None and (pool.scheme == "http" or settings.get("proxy_use_forwarding_for_https")):
+        if proxy is not None and (url.startswith("http:") or settings.get("proxy_use_forwarding_for_https")):
             return url
         start = url.find("/", url.index("//") + 2)
         return "/" if start < 0 else url[start:]
@@ -178,6 +173,15 @@ class Session:
         if running is not None and running.read_timeout is not None:
             read = running.read_timeout
         return urllib3.Timeout(connect=self._config.connect_timeout, read=read)
+
+
+def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
+    """Return a context whose sockets the running attempt knows, with a client's certificate if there is one."""
+    context = tls_context(bundle)
+    context.sslsocket_class = _TLSSocket
+    if certificate is not None:
+        context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+    return context
 
 
 class _Idle:
@@ -246,6 +250,14 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(_Connection, HTTPSConnection):
     pass
+
+
+class _TLSSocket(ssl.SSLSocket):
+    """Tells the running attempt of itself before it shakes hands: it has taken the descriptor of the plain socket."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        _use(self)
+        super().do_handshake(block)
 
 
 def _use(connection: Any) -> None:
