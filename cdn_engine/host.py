@@ -14,7 +14,7 @@ _NAME = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,
 
 
 def objection_to(host: str | None) -> str | None:
-    """Return why ``host`` cannot be an endpoint; None if it can. It raises nothing: a URL may hold a secret."""
+    """Return why ``host`` cannot be an endpoint, without repeating it, since a URL may hold a secret; None if it can."""
     if not _is_url(host or ""):
         return "host must be a URL such as 'https://cdn.example.com' or 'http://127.0.0.1:8333'"
     parts = urlsplit(host or "")
@@ -25,12 +25,12 @@ def objection_to(host: str | None) -> str | None:
         return None
     if "_" in name:
         return (
-            f"host must not contain an underscore, as {name!r} does: no host name may. Give the machine or container "
-            "an alias without it, or use its address"
+            "host must not contain an underscore, which no host name may: give the machine or container an alias "
+            "without it, or use its address"
         )
     if not name.isascii():
-        return f"host must be ASCII: write {name!r} in its form for the DNS, xn--..."
-    return f"host contains {name!r}, which is no host name: 1 to 63 of a-z, 0-9 and hyphens between dots"
+        return "host must be ASCII: write the name as it is in the DNS, xn--..."
+    return "host must contain a host name: 1 to 63 of a-z, 0-9 and hyphens between dots"
 
 
 def _is_url(host: str) -> bool:

@@ -23,18 +23,19 @@ def test_host_name_address_and_path_are_accepted(host):
 @pytest.mark.parametrize(
     ("host", "words"),
     [
-        ("http://my_store:9000", "underscore, as 'my_store' does.*alias without it, or use its address"),
-        ("http://bücher.example", "must be ASCII: write 'bücher.example'.*xn--"),
-        (f"http://{'a' * 64}.de", "is no host name"),
-        (f"http://{'a.' * 127}de", "is no host name"),
-        ("http://-a.de", "is no host name"),
-        ("http://a..de", "is no host name"),
-        ("http://a,b", "is no host name"),
+        ("http://my_store:9000", "must not contain an underscore.*alias without it, or use its address"),
+        ("http://bücher.example", "must be ASCII.*xn--"),
+        (f"http://{'a' * 64}.de", "must contain a host name"),
+        (f"http://{'a.' * 127}de", "must contain a host name"),
+        ("http://-a.de", "must contain a host name"),
+        ("http://a..de", "must contain a host name"),
+        ("http://a,b", "must contain a host name"),
     ],
 )
 def test_name_that_no_host_can_have_is_refused_in_one_sentence(host, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         CDNCredentials(host, "key", "secret")
+    assert host[7:].partition(":")[0] not in str(caught.value)
 
 
 def test_path_in_the_host_is_logged_once(log_lines):
