@@ -5,12 +5,12 @@ from cdn_engine import clients, paths
 from cdn_engine.errors import (
     TRANSFER_ERRORS, CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, NotAStoreError,
     ObjectChangedError, ObjectExistsError, OutcomeUnknownError, StalledError, StoreProtocolError, UnsafePathError,
-    explain, printable,
+    explain,
 )
-from cdn_engine.host import objection_to, warn_of_plain_http
+from cdn_engine.host import objection_to, warn_about
+from cdn_engine.log import logerror
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.orphans import list_orphans
-from constants import logerror  # imported and not cimported: cdn_engine names a stray module of this name
 
 __all__ = [
     "TRANSFER_ERRORS",
@@ -112,7 +112,7 @@ cdef class CDNManager:
         self.creds = credentials
         self.transfer_config = transfer_config
         self.deadline = deadline
-        warn_of_plain_http(credentials.host)
+        warn_about(credentials.host)
         factory = clients.ClientFactory(credentials.host, credentials.region, config, transfer_config)
         if credentials.downloader_access_key is not None:
             factory.set_credentials(credentials.downloader_access_key, credentials.downloader_access_secret)
@@ -126,7 +126,7 @@ cdef class CDNManager:
         try:
             self.store(bucket, filename, file_bytes)
         except Exception as error:
-            logerror(printable(f"upload of {bucket}/{filename} with the uploader key failed: {explain(error)}"))
+            logerror(f"upload of {bucket}/{filename} with the uploader key failed: {explain(error)}")
             return False
         return True
 
@@ -135,7 +135,7 @@ cdef class CDNManager:
         try:
             self.fetch(folder, filename)
         except Exception as error:
-            logerror(printable(f"download of {folder}/{filename} with the downloader key failed: {explain(error)}"))
+            logerror(f"download of {folder}/{filename} with the downloader key failed: {explain(error)}")
             return False
         return True
 

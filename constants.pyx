@@ -2,7 +2,8 @@
 """The one place where the application writes its log.
 
 Both functions write to the standard library's logger ``cdn_manager`` and configure nothing: where the lines go is
-the application's decision (``logging.basicConfig()``, a handler of its own, or nothing at all).
+the application's decision (``logging.basicConfig()``, or a handler of its own). Where it has made none, Python writes
+the errors to stderr, and nothing else.
 """
 
 import logging
@@ -10,7 +11,6 @@ import logging
 __all__ = ["log", "logerror"]
 
 _logger = logging.getLogger("cdn_manager")
-_logger.addHandler(logging.NullHandler())
 
 
 cpdef log(str message):

@@ -21,14 +21,13 @@ from cdn_engine.download import download_file
 from cdn_engine.errors import CDNError
 from cdn_engine.upload import upload_fileobj
 from cdn_engine.upload.body import send_in_pieces
-from cdn_engine.wire import attempt
+from cdn_engine.wire import attempt, refusal
 from cdn_engine.wire.session import Session
 
 __all__ = ["ClientFactory"]
 
 _CONNECT_TIMEOUT = 10  # seconds
 _READ_TIMEOUT = 30  # seconds; a connection that delivers next to nothing for this long counts as stalled
-_CONNECTIONS = 10  # botocore's own default; the engines open fewer
 
 # What keeps a transfer correct on any store and on the given host. The caller cannot change it.
 _IMPOSED = {
@@ -55,7 +54,7 @@ class ClientFactory:
         host: The endpoint URL. The clients refuse to send a request to any other host.
         region: The region that requests are signed for.
         config: A ``botocore.config.Config``, merged over our settings.
-        transfer_config: A ``boto3.s3.transfer.TransferConfig``; the connection pool is made to fit it.
+        transfer_config: The ``boto3.s3.transfer.TransferConfig`` of the transfers; only its type is looked at.
 
     Attributes:
         set_credentials: Takes the access key and the secret of the next client. It is botocore's own method, so that
@@ -90,6 +89,7 @@ class ClientFactory:
         # botocore has no public way to choose the session.
         client._endpoint.http_session = Session(self._host, client.meta.config)
         attempt.register(client)
+        refusal.register(client)
         events = client.meta.events
         events.register("before-call.s3", _drop_expect)
         events.register("before-send.s3", functools.partial(_refuse_other_hosts, _origin(self._host)))
@@ -119,12 +119,10 @@ def _merge(host: str, config: Config | None, transfer_config: TransferConfig | N
         raise TypeError(
             f"transfer_config must be a boto3.s3.transfer.TransferConfig, not {type(transfer_config).__name__}"
         )
-    connections = _CONNECTIONS if transfer_config is None else max(_CONNECTIONS, transfer_config.max_concurrency)
     ours: Any = Config(
         signature_version="s3v4",
         connect_timeout=_CONNECT_TIMEOUT,
         read_timeout=_READ_TIMEOUT,
-        max_pool_connections=connections,
         tcp_keepalive=True,
         retries={"mode": "standard", "total_max_attempts": 5},
         user_agent=f"cdn-manager/{version('cdn-manager')}",  # botocore's own would include AWS_EXECUTION_ENV

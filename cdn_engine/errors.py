@@ -3,7 +3,10 @@
 import errno
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
+
+from cdn_engine.network_errors import in_words
 
 __all__ = [
     "TRANSFER_ERRORS",
@@ -28,8 +31,8 @@ class CDNError(Exception):
     """Base class of this package's exceptions.
 
     Attributes:
-        subject: The object that the error is about, as ``bucket/key``; empty if it is about none. ``str`` puts it before
-            the text, and escapes in both whatever could forge a line of a log.
+        subject: The object that the error is about, as ``bucket/key``; empty if it is about none. ``str`` puts it
+            before the text, and escapes in both whatever could forge a line of a log.
     """
 
     subject = ""
@@ -83,10 +86,20 @@ class NotAStoreError(CDNError):
 TRANSFER_ERRORS: tuple[type[Exception], ...] = (CDNError, ClientError, BotoCoreError, HTTPError, OSError)
 
 _ADVICE = {
+    "407": "the proxy wants a user name and a password: http://NAME:PASSWORD@HOST:PORT",
+    "413": "a proxy before the store limits the size of requests",
     "AccessDenied": "check what this key may do, and that the bucket exists",
+    "AuthorizationHeaderMalformed": "correct the region in the credentials",
+    "EntityTooLarge": "the store takes no object or part of this size",
+    "IllegalLocationConstraintException": "correct the region in the credentials",
     "InvalidAccessKeyId": "the store does not know this access key",
+    "InvalidBucketName": "a bucket's name has 3 to 63 characters: a-z, 0-9, hyphens and dots",
+    "InvalidObjectState": "the object is archived: restore it first",
+    "MethodNotAllowed": "what answers may be no S3 store: check host",
     "NoSuchBucket": "create the bucket, or correct its name",
     "NoSuchKey": "no object has this key",
+    "PermanentRedirect": "the bucket is elsewhere: correct host and region",
+    "QuotaExceeded": "delete objects, or have the quota raised",
     "RequestTimeTooSkewed": "set this machine's clock",
     "SignatureDoesNotMatch": "the secret does not belong to this access key",
 }
@@ -109,17 +122,24 @@ def explain(error: BaseException) -> str:
     Thread-safety: safe.
     """
     if isinstance(error, ClientError):
-        answer = error.response.get("Error", {})
-        code = answer.get("Code", "?")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
-        text = f"the store answered {status} {code}: {answer.get('Message') or 'no message'}"
-        if code in _ADVICE:
-            text += f" ({_ADVICE[code]})"
+        text = _refusal(error)
+    elif isinstance(error, BotoCoreError | HTTPError | ResponseParserError):
+        text = in_words(error)
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror if error.filename is None else f"{error.strerror}: {str(error.filename)!r}"
     else:
         text = Exception.__str__(error) if isinstance(error, CDNError) else str(error)
     return printable(" ".join(text.split())) or type(error).__name__
+
+
+def _refusal(error: ClientError) -> str:
+    answer = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
+    code, message = str(answer.get("Code", "?")), answer.get("Message")
+    text = f"the store answered {status}" if code == str(status) else f"the store answered {status} {code}"
+    if message:
+        text += f": {message}"
+    return f"{text} ({_ADVICE[code]})" if code in _ADVICE else text
 
 
 def printable(text: str) -> str:

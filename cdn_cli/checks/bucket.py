@@ -10,9 +10,9 @@ from cdn_cli.checks.store import check_if_match, check_if_none_match, check_meta
 from cdn_cli.checks.written import CONTENT, Written
 from cdn_cli.console import size_text
 from cdn_engine.errors import explain
+from cdn_engine.log import logerror
 from cdn_engine.wire.retry import code_of, status_of
 from cdn_manager import TRANSFER_ERRORS, CDNManager
-from constants import logerror
 
 __all__ = ["BucketCheck"]
 

@@ -11,8 +11,8 @@ from io import FileIO
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.own_file import open_own, stat_own
 from cdn_engine.errors import DeadlineExceededError
+from cdn_engine.log import log
 from cdn_engine.wire.deadline import Deadline
-from constants import log
 
 __all__ = ["Lock"]
 

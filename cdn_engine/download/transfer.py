@@ -22,10 +22,10 @@ from cdn_engine.download.settings import Settings
 from cdn_engine.download.state import State
 from cdn_engine.download.worker import Worker
 from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, ObjectChangedError, explain
+from cdn_engine.log import log
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.pace import Pace
-from constants import log
 
 __all__ = ["Transfer"]
 

@@ -7,12 +7,12 @@ from boto3.s3.transfer import TransferConfig
 
 from cdn_engine import threads
 from cdn_engine.errors import explain
+from cdn_engine.log import logerror
 from cdn_engine.upload.layout import Layout
 from cdn_engine.upload.request import Requests
 from cdn_engine.upload.source import Source
 from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
-from constants import logerror
 
 __all__ = ["MultipartUpload"]
 

@@ -1,6 +1,6 @@
 """One request through a boto3 client without botocore's retries, which the engines' own retries replace.
 
-Requests that are not made by an ``Attempt`` keep botocore's retries.
+Requests that are not made by an ``Attempt`` keep botocore's retries, but for those with a wrong region.
 """
 
 import contextlib
@@ -14,6 +14,12 @@ from typing import Any
 __all__ = ["Attempt", "current", "register"]
 
 _DROP_WHAT_IS_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER
+
+# botocore would ask for the bucket's region, and repeat the request with that. A transfer does not: so that both agree,
+# the region is for the user to correct. The first is the answer to HEAD, which has no body to say more.
+_WRONG_REGION = frozenset({
+    "400", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect",
+})  # fmt: skip
 
 _running = threading.local()
 
@@ -80,12 +86,12 @@ def register(client: Any) -> None:
 def _end_attempt(
     exceptions: Any, response: Any, caught_exception: BaseException | None, operation: Any, **_: Any
 ) -> None:
-    """Raise the failure of an ``Attempt`` here, before botocore's handlers run."""
-    if current() is None:
-        return
+    """Raise here, before botocore's handlers run, the failure of an ``Attempt`` and any that a wrong region causes."""
     if caught_exception is not None:
-        raise caught_exception
+        if current() is not None:
+            raise caught_exception
+        return
     http, parsed = response
-    if http.status_code >= 300:
-        code = parsed.get("Error", {}).get("Code")
+    code = parsed.get("Error", {}).get("Code")
+    if http.status_code >= 300 and (current() is not None or code in _WRONG_REGION):
         raise exceptions.from_code(code)(parsed, operation.name)

@@ -1,6 +1,8 @@
 """Whether and when to retry a request."""
 
 import random
+import re
+import ssl
 import time
 from email.utils import parsedate_to_datetime
 
@@ -9,13 +11,15 @@ from botocore.exceptions import (
     ClientError,
     HTTPClientError,
     IncompleteReadError,
+    ProxyConnectionError,
     SSLError,
 )
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.parsers import ResponseParserError
 
 from cdn_engine.errors import StalledError, StoreProtocolError, explain
-from constants import log
+from cdn_engine.log import log
+from cdn_engine.network_errors import root_cause
 
 __all__ = ["code_of", "delay", "is_busy", "retry_after", "status_of"]
 
@@ -35,6 +39,19 @@ _TRANSIENT_CODES = frozenset({
     "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable",
     "SlowDown", "Throttling",
 })
+
+# OpenSSL's names. That no TLS is spoken at all is RECORD_LAYER_FAILURE since OpenSSL 3.2, as is a broken record: such a
+# failure is retried.
+_LASTING_TLS_REASONS = frozenset({
+    "CERTIFICATE_VERIFY_FAILED", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL", "HTTP_REQUEST", "NO_PROTOCOLS_AVAILABLE",
+    "NO_SHARED_CIPHER", "SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED", "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_ACCESS_DENIED", "TLSV1_ALERT_PROTOCOL_VERSION",
+    "TLSV1_ALERT_UNKNOWN_CA", "TLSV1_UNRECOGNIZED_NAME", "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+    "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION", "WRONG_VERSION_NUMBER",
+})  # fmt: skip
+_REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (\d{3})")  # http.client's words
+
 _TRANSIENT_TYPES = (
     HTTPClientError,
     BotocoreConnectionError,
@@ -66,9 +83,17 @@ def _is_transient(error: BaseException) -> bool:
     """Return True if the same request may succeed on another attempt."""
     if isinstance(error, ClientError):
         return status_of(error) in _TRANSIENT_STATUS or code_of(error) in _TRANSIENT_CODES
-    if isinstance(error, SSLError):
-        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    if isinstance(error, SSLError | ProxyConnectionError) and _is_lasting(root_cause(error)):
+        return False
     return isinstance(error, _TRANSIENT_TYPES)
+
+
+def _is_lasting(cause: BaseException) -> bool:
+    """Return True if TLS or a proxy has refused for a reason that stays; a bad link breaks TLS in other ways."""
+    if isinstance(cause, ssl.SSLError):
+        return cause.reason in _LASTING_TLS_REASONS
+    refused = _REFUSED_BY_PROXY.search(str(cause))
+    return refused is not None and int(refused[1]) not in _TRANSIENT_STATUS
 
 
 def is_busy(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ import collections
 import os
 import queue
 import socket
+import ssl
 from typing import Any
 
 import urllib3
@@ -22,13 +23,15 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from botocore.httpsession import ProxyConfiguration, mask_proxy_url
+from botocore.httpsession import ProxyConfiguration
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from cdn_engine.errors import NotAStoreError
 from cdn_engine.wire import attempt
 from cdn_engine.wire.proxy import find_proxy
+from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.tls import tls_context
 
 __all__ = ["Session"]
@@ -71,6 +74,7 @@ class Session:
 
         Raises:
             CDNError: The proxy cannot be used.
+            NotAStoreError: The answer is a redirect, or a web page where S3's XML should be.
             OSError: The CA bundle cannot be read.
             botocore.exceptions.HTTPClientError: The network failed, in the classes that botocore has for it.
         """
@@ -79,7 +83,7 @@ class Session:
         try:
             response = pool.urlopen(
                 request.method,
-                self._target(request.url, pool, proxy),
+                self._target(request.url, proxy),
                 body=request.body,
                 headers=request.headers,
                 retries=False,
@@ -93,15 +97,18 @@ class Session:
             answer = AWSResponse(request.url, response.status, response.headers, response)
             if running is not None:
                 running.raw = response
-            if not request.stream_output:
-                answer.content  # noqa: B018 - reads the body
+            body = None if request.stream_output else answer.content
+            raise_if_not_a_store(request.url, response.status, response.headers, body)
             return answer
+        except NotAStoreError:
+            response.close()
+            raise
         except exceptions.SSLError as error:
             raise SSLError(endpoint_url=request.url, error=error) from error
         except (exceptions.NewConnectionError, socket.gaierror) as error:
             raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
         except exceptions.ProxyError as error:
-            raise ProxyConnectionError(proxy_url=mask_proxy_url(proxy or ""), error=error) from error
+            raise ProxyConnectionError(proxy_url=repr(proxy), error=error) from error
         except exceptions.ConnectTimeoutError as error:
             raise ConnectTimeoutError(endpoint_url=request.url, error=error) from error
         except exceptions.ReadTimeoutError as error:
@@ -132,24 +139,18 @@ class Session:
         if self._config.tcp_keepalive:
             options["socket_options"].append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
         if self._url.startswith("https:"):
-            options["ssl_context"] = context = tls_context()
-            if self._config.client_cert is not None:
-                certificate = self._config.client_cert
-                context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+            options["ssl_context"] = _context(None, self._config.client_cert)
         if proxy is not None:
             return self._open_through(proxy, options)
         store = urllib3.util.parse_url(self._url)
         pool: type[HTTPConnectionPool] = _HTTPSPool if store.scheme == "https" else _HTTPPool
-        return pool(store.host, store.port, **options)
+        return pool(store.host or "", store.port, **options)
 
     def _open_through(self, proxy: str, options: dict[str, Any]) -> HTTPConnectionPool:
         settings = self._config.proxies_config or {}
         if proxy.startswith("https:"):
-            context = tls_context(settings.get("proxy_ca_bundle"))
-            certificate = settings.get("proxy_client_cert")
-            if certificate is not None:
-                context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
-            options["proxy_ssl_context"] = context
+            bundle, certificate = settings.get("proxy_ca_bundle"), settings.get("proxy_client_cert")
+            options["proxy_ssl_context"] = _context(bundle, certificate)
         manager = urllib3.ProxyManager(
             proxy,
             proxy_headers=ProxyConfiguration().proxy_headers_for(proxy),
@@ -159,10 +160,10 @@ class Session:
         manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
         return manager.connection_from_url(self._url)
 
-    def _target(self, url: str, pool: HTTPConnectionPool, proxy: str | None) -> str:
+    def _target(self, url: str, proxy: str | None) -> str:
         """Return what stands in the request line, exactly as it was signed."""
         settings = self._config.proxies_config or {}
-        if proxy is not None and (pool.scheme == "http" or settings.get("proxy_use_forwarding_for_https")):
+        if proxy is not None and (url.startswith("http:") or settings.get("proxy_use_forwarding_for_https")):
             return url
         start = url.find("/", url.index("//") + 2)
         return "/" if start < 0 else url[start:]
@@ -172,6 +173,15 @@ class Session:
         if running is not None and running.read_timeout is not None:
             read = running.read_timeout
         return urllib3.Timeout(connect=self._config.connect_timeout, read=read)
+
+
+def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
+    """Return a context whose sockets the running attempt knows, with a client's certificate if there is one."""
+    context = tls_context(bundle)
+    context.sslsocket_class = _TLSSocket
+    if certificate is not None:
+        context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+    return context
 
 
 class _Idle:
@@ -240,6 +250,14 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(_Connection, HTTPSConnection):
     pass
+
+
+class _TLSSocket(ssl.SSLSocket):
+    """Tells the running attempt of itself before it shakes hands: it has taken the descriptor of the plain socket."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        _use(self)
+        super().do_handshake(block)
 
 
 def _use(connection: Any) -> None:

@@ -10,13 +10,12 @@ import threading
 
 import pytest
 import trustme
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError, SSLError
+from botocore.exceptions import SSLError
 from botocore.loaders import JSONFileLoader
 from scripted_server import ScriptedServer
 
-from cdn_manager import CDNCredentials, CDNError, CDNManager
+from cdn_manager import CDNCredentials, CDNError, CDNManager, NotAStoreError
 
 pytestmark = pytest.mark.portable
 
@@ -216,9 +215,9 @@ def test_redirect_for_a_wrong_region_reaches_no_other_host(status, call, folder)
                 "store": lambda: manager.store("bucket", "key", b"abc"),
                 "list": lambda: manager.download_client.list_objects_v2(Bucket="bucket"),
             }
-            with pytest.raises(ClientError, match="PermanentRedirect"):
+            with pytest.raises(NotAStoreError, match=f"redirects to http://{other.host}: .* into host"):
                 calls[call]()
-    assert server.requests
+    assert len(server.requests) == 1
     assert not other.requests
 
 
@@ -251,11 +250,6 @@ def test_config_of_the_caller_cannot_turn_off_what_keeps_transfers_correct():
     assert merged.response_checksum_validation == "when_required"
     assert merged.s3["addressing_style"] == "path"
     assert merged.s3["use_accelerate_endpoint"] is False
-
-
-def test_connection_pool_fits_max_concurrency():
-    with manager_of("http://127.0.0.1:9", transfer_config=TransferConfig(max_concurrency=33)) as manager:
-        assert manager.download_client.meta.config.max_pool_connections == 33
 
 
 @pytest.mark.parametrize("name", ["config", "transfer_config"])

@@ -22,15 +22,19 @@ def refusal(code, message="words of the store"):
     ("error", "expected"),
     [
         (refusal("Refused"), "the store answered 403 Refused: words of the store"),
-        (refusal("Refused", ""), "the store answered 403 Refused: no message"),
-        (ClientError({}, "GetObject"), "the store answered ? ?: no message"),
-        (EndpointConnectionError(endpoint_url="http://x"), 'Could not connect to the endpoint URL: "http://x"'),
+        (refusal("Refused", ""), "the store answered 403 Refused"),
+        (refusal("403", "Forbidden"), "the store answered 403: Forbidden"),
+        (ClientError({}, "GetObject"), "the store answered ?"),
+        (
+            EndpointConnectionError(endpoint_url="http://x/bucket/key", error=OSError(111, "Connection refused")),
+            "no connection to http://x: Connection refused",
+        ),
         (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "No space left on device: '/a/b'"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (IntegrityError("wrong\n  content"), "wrong content"),
         (KeyError(), "KeyError"),
     ],
-    ids=["store", "store without words", "empty answer", "network", "file", "disk", "line break", "no message"],
+    ids=["store", "no-words", "no-code", "empty-answer", "network", "file", "disk", "line-break", "no-message"],
 )
 def test_failure_is_one_line(error, expected):
     assert explain(error) == expected
@@ -68,7 +72,15 @@ def test_text_is_escaped_that_could_control_a_terminal(text, expected):
 
 
 @pytest.mark.parametrize(
-    "error", [refusal("\x1b[31m", "\x1b[2J"), CDNError("\x1b[2J"), OSError(5, "\x1b[2J", "/\x1b[2J"), ValueError("\x1b[2J")]
+    "error",
+    [
+        refusal("\x1b[31m", "\x1b[2J"),
+        CDNError("\x1b[2J"),
+        OSError(5, "\x1b[2J", "/\x1b[2J"),
+        ValueError("\x1b[2J"),
+        EndpointConnectionError(endpoint_url="http://x", error=ValueError("\x1b[2J")),
+    ],
+    ids=["store", "ours", "file", "other", "network"],
 )
 def test_explanation_is_printable(error):
     assert explain(error).isprintable()

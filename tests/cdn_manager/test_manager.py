@@ -188,8 +188,7 @@ def test_unreachable_host_is_named(folder, log_lines, one_attempt):
         assert manager.download_file("bucket", "key") is False
         assert manager.upload_bytes("bucket", "key", b"abc") is False
         for line in log_lines():
-            assert "Could not connect" in line
-            assert UNREACHABLE in line
+            assert f"no connection to {UNREACHABLE}: Connection refused" in line
         with pytest.raises(EndpointConnectionError):
             manager.fetch("bucket", "key")
 
@@ -203,7 +202,7 @@ def test_long_wait_between_attempts_is_logged(folder, log_lines, monkeypatch):
         manager.upload_bytes("bucket", "key", b"abc")
     waits = [line for line in log_lines() if "next attempt in" in line]
     assert len(waits) == 2
-    assert all(line.startswith("bucket/key: Could not connect") for line in waits)
+    assert all(line.startswith("bucket/key: no connection to") for line in waits)
 
 
 # The log
@@ -220,17 +219,56 @@ def test_debug_log_shows_no_secret(moto_url, moto_manager, moto_bucket, folder, 
 
 
 @portable
-def test_key_cannot_forge_a_line_of_the_log(moto_manager, moto_bucket, folder, log_lines):
-    moto_manager.download_file(moto_bucket, "key\nERROR all is lost")
-    assert "\n" not in log_lines()[-1]
+@pytest.mark.parametrize("unprintable", ["\nERROR all is lost", "\x1b[2J", "\x9b2J", "\u202e"])
+def test_key_cannot_forge_a_line_of_the_log(unprintable, folder, log_lines, one_attempt):
+    with CDNManager(CDNCredentials(UNREACHABLE, *READER, *WRITER)) as manager:
+        assert manager.download_file("bucket", f"key{unprintable}") is False
+        assert manager.upload_bytes("bucket", f"key{unprintable}", b"abc") is False
+    assert len(log_lines()) == 2
+    assert all(line.isprintable() for line in log_lines())
 
 
 @portable
 def test_importing_and_logging_configures_no_logging():
-    script = "import logging, constants as c; c.log('quiet'); c.logerror('quiet'); print(logging.root.handlers)"
+    script = "import logging, constants as c; c.log('quiet'); c.logerror('lost'); print(logging.root.handlers)"
     ran = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
-    assert ran.stderr == ""
+    assert ran.stderr == "lost\n"
+
+
+@portable
+def test_false_has_a_reason_on_stderr_without_any_logging(tmp_path):
+    script = (
+        "from cdn_manager import CDNCredentials, CDNManager\n"
+        "manager = CDNManager(CDNCredentials('http://127.0.0.1:9', 'key', 'secret'))\n"
+        "print(manager.upload_bytes('bucket', 'key', b'abc'), manager.download_file('bucket', '../key'))"
+    )
+    ran = subprocess.run([sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == "False False\n"
+    upload, download = ran.stderr.splitlines()
+    assert upload.startswith("upload of bucket/key with the uploader key failed: these credentials have no uploader")
+    assert download.startswith("download of bucket/../key with the downloader key failed: ")
+
+
+@portable
+@pytest.mark.parametrize("arguments", [(None, "key", b"abc"), ("bucket", None, b"abc"), ("bucket", "key", None)])
+def test_none_in_the_place_of_an_argument_is_false_with_a_reason(arguments, log_lines):
+    with CDNManager(CDNCredentials(UNREACHABLE, *READER, *WRITER)) as manager:
+        assert manager.upload_bytes(*arguments) is False
+        if None in arguments[:2]:
+            assert manager.download_file(*arguments[:2]) is False
+    assert log_lines()
+    assert all("failed: Argument" in line for line in log_lines())
+
+
+@portable
+def test_ctrl_c_is_not_taken_for_a_failure(moto_bucket, moto_manager, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(moto_manager.upload_client), "upload_fileobj", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        moto_manager.upload_bytes(moto_bucket, "key", b"abc")
 
 
 @portable

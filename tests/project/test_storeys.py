@@ -14,7 +14,7 @@ STOREYS = ["constants", "cdn_engine", "cdn_manager", "cdn_config", "cdn_cli"]
 # The same within the engine.
 ENGINE = [
     ["cdn_engine", "cdn_engine._disk", "cdn_engine.errors", "cdn_engine.result", "cdn_engine.paths",
-     "cdn_engine.threads", "cdn_engine.shared_state", "cdn_engine.host"],
+     "cdn_engine.threads", "cdn_engine.shared_state", "cdn_engine.host", "cdn_engine.log", "cdn_engine.network_errors"],
     ["cdn_engine.wire"],
     ["cdn_engine.download", "cdn_engine.upload"],
     ["cdn_engine.clients"],
@@ -110,3 +110,11 @@ def test_every_module_opens_with_a_sentence_that_says_what_it_is_for():
         for path in sources(storey):
             if path.suffix == ".py":
                 assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_every_line_of_the_log_is_escaped():
+    """Only ``cdn_engine.log`` writes to the application's log, and escapes what it writes."""
+    for storey in set(STOREYS) - {"constants"}:
+        for path in sources(storey):
+            if path.name not in ("log.py", "__init__.py"):
+                assert not {name for name in imports(path) if name.split(".")[0] == "constants"}, path

@@ -10,6 +10,8 @@ from fault_proxy import Proxy
 from objects import PART, SAMPLE_SIZE, is_whole, presigned
 from transient_faults import BAD_ANSWERS
 
+from cdn_manager import NotAStoreError
+
 KEYS = pytest.mark.parametrize("key", ["with-digest", "without-digest"])
 
 # A store that always answers like this can still be used.
@@ -71,7 +73,7 @@ def test_size_is_asked_for_if_a_chunked_answer_does_not_tell_it(link, connect, a
 def test_redirect_to_another_host_is_not_followed(store, link, connect, samples):
     with Proxy(store.url) as elsewhere:
         link.inject(faults.redirects(elsewhere.url))
-        with pytest.raises(ClientError, match="TemporaryRedirect"):
+        with pytest.raises(NotAStoreError, match="redirects to"):
             connect().fetch(samples, "with-digest")
         assert elsewhere.connections == 0
 

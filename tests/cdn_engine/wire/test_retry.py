@@ -1,19 +1,22 @@
 """Whether a failed request is made again, and when."""
 
 import datetime
+import ssl
 
 import pytest
+import urllib3
 from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    ProxyConnectionError,
     SSLError,
 )
 from urllib3.exceptions import ProtocolError
 
 from cdn_engine.wire import retry
-from cdn_manager import IntegrityError, StalledError, StoreProtocolError
+from cdn_manager import IntegrityError, NotAStoreError, StalledError, StoreProtocolError
 
 pytestmark = pytest.mark.portable
 
@@ -24,20 +27,37 @@ def refusal(status, code="Refused", retry_after=None):
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": metadata}, "GetObject")
 
 
+def broken_tls(reason):
+    cause = ssl.SSLError(1, reason)
+    cause.reason = reason
+    return SSLError(endpoint_url="x", error=urllib3.exceptions.SSLError(cause))
+
+
+def refused_tunnel(status):
+    cause = OSError(f"Tunnel connection failed: {status} in the proxy's words")
+    return ProxyConnectionError(proxy_url="x", error=urllib3.exceptions.ProxyError("no tunnel", cause))
+
+
 TRANSIENT = [
     *(refusal(status) for status in (408, 429, 500, 502, 503, 504, 520, 522, 530)),
     refusal(400, "RequestTimeout"),
     refusal(409, "OperationAborted"),
     EndpointConnectionError(endpoint_url="x"),
     ConnectTimeoutError(endpoint_url="x"),
-    SSLError(endpoint_url="x", error="EOF"),
+    *(broken_tls(reason) for reason in ("UNEXPECTED_EOF_WHILE_READING", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC", None)),
+    refused_tunnel(502),
+    refused_tunnel(429),
     ProtocolError("connection broken"),
     StalledError("slow"),
     StoreProtocolError("contradiction"),
 ]
 FINAL = [
     *(refusal(status) for status in (301, 400, 401, 403, 404, 409, 412, 416, 501, 505)),
-    SSLError(endpoint_url="x", error="CERTIFICATE_VERIFY_FAILED"),
+    *(broken_tls(reason) for reason in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "HTTP_REQUEST")),
+    *(broken_tls(reason) for reason in ("TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_PROTOCOL_VERSION")),
+    refused_tunnel(407),
+    refused_tunnel(403),
+    NotAStoreError("a web page"),
     NoCredentialsError(),
     IntegrityError("wrong"),
     OSError("disk"),

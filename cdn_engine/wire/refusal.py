@@ -1,0 +1,88 @@
+"""What an answer says that is no success: a refusal of the store, or that there is no store at all."""
+
+import http.client
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from cdn_engine.errors import NotAStoreError, printable
+from cdn_engine.network_errors import origin_of
+from cdn_engine.wire.web_page import looks_like_html, words_of
+
+__all__ = ["raise_if_not_a_store", "register"]
+
+_NOT_MODIFIED = 304
+
+
+def raise_if_not_a_store(url: str, status: int, headers: Mapping[str, str], body: bytes | None) -> None:
+    """Look at an answer before anybody acts on it.
+
+    Args:
+        url: Where the request was sent.
+        status: The answer's status.
+        headers: Its headers; names in any case.
+        body: Its body; None if that is an object, and still to be read.
+
+    Raises:
+        NotAStoreError: It is a redirect, or a web page where S3's XML should be.
+    """
+    if 300 <= status < 400 and status != _NOT_MODIFIED:
+        raise NotAStoreError(f"{origin_of(url)} {_redirection(url, status, headers)}")
+    if status < 300 and body and looks_like_html(body):
+        raise NotAStoreError(f"{origin_of(url)} answers with a web page, as no S3 store does: {words_of(body)!r}")
+
+
+def _redirection(url: str, status: int, headers: Mapping[str, str]) -> str:
+    location = headers.get("Location")
+    if location is None:
+        region = headers.get("x-amz-bucket-region")
+        hint = f" (the bucket's region is {region})" if region else ""
+        return f"answers {status}, a redirect, without an address to go to{hint}: correct host"
+    try:
+        address = origin_of(urljoin(url, location))
+    except ValueError:
+        address = ""
+    if address.startswith(("http://", "https://")) and address != origin_of(url):
+        return f"redirects to {address}: if that is the store, put this address into host"
+    page = location.partition("?")[0][:200] if location.startswith("/") else "another page"
+    return f"redirects to {page}, as no S3 store does: correct host"
+
+
+def register(client: Any) -> None:
+    """Have the refusals of a boto3 client's requests put into words, before botocore parses them."""
+    client.meta.events.register("before-parse.s3", _put_into_words)
+
+
+def _put_into_words(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Say a refusal in printable words: those of S3's XML, of a proxy's page, or of the status."""
+    status = response_dict["status_code"]
+    if status < 300:
+        return
+    body = response_dict["body"]
+    error = _error_of(body)
+    if not error.get("Code"):
+        error["Code"] = str(status)
+        error["Message"] = error.get("Message") or _message_of(status, body)
+        response_dict["body"] = b""  # botocore would take the tags of a page for fields
+    customized_response_dict["Error"] = {printable(name): printable(text) for name, text in error.items()}
+
+
+def _message_of(status: int, body: bytes) -> str:
+    words = words_of(body).removeprefix(str(status)).lstrip(" -:")
+    return words or http.client.responses.get(status, "")
+
+
+def _error_of(body: bytes) -> dict[str, str]:
+    """Return the fields of S3's XML for an error; none if it is something else."""
+    try:
+        root = ElementTree.fromstring(body)  # noqa: S314 - as botocore parses it afterwards
+    except (ElementTree.ParseError, LookupError, ValueError):  # the last two: an encoding that is unknown or wrong
+        is_xml = body.lstrip().startswith(b"<") and not looks_like_html(body)
+        return {"Message": "its XML is malformed or cut off"} if is_xml else {}
+    error = next((one for one in root.iter() if _name(one) == "Error"), ())  # <ErrorResponse> may enclose it
+    return {_name(field): " ".join((field.text or "").split()) for field in error}
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
