@@ -20,7 +20,12 @@ pytestmark = pytest.mark.portable
     ],
 )
 def test_page_is_html_without_a_header_of_a_store(headers, expected):
-    assert is_web_page(headers) is expected
+    assert is_web_page("model.bin", headers) is expected
+
+
+@pytest.mark.parametrize("key", ["page.html", "a/PAGE.HTM", "x.xhtml"])
+def test_object_that_is_a_page_by_its_name_is_no_stray_page(key):
+    assert not is_web_page(key, {"content-type": "text/html"})
 
 
 @pytest.mark.parametrize(
