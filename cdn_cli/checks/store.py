@@ -8,18 +8,10 @@ from cdn_engine.errors import explain
 from cdn_engine.wire.retry import status_of
 from cdn_manager import TRANSFER_ERRORS, CDNManager, ObjectExistsError
 
-__all__ = ["check_if_match", "check_if_none_match", "check_metadata", "check_ranges", "is_web_page"]
+__all__ = ["check_if_match", "check_if_none_match", "check_metadata", "check_ranges"]
 
 _FIX_THE_STORE = "have the store fixed, or the proxy before it"
 _DO_NOT_RELY = "do not rely on --no-overwrite here"
-
-
-def is_web_page(answer: dict[str, Any], key: str) -> bool:
-    """Return True if the answer to a ``GetObject`` is a page of something before the store, and not the object."""
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    kind = (answer.get("ContentType") or "").lower()
-    from_store = answer.get("ETag") or any(name.startswith("x-amz-") for name in headers)
-    return "html" in kind and not from_store and not key.lower().endswith((".html", ".htm", ".xhtml"))
 
 
 def check_metadata(answer: dict[str, Any], key: str, ours: bool) -> Finding:

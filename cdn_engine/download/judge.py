@@ -1,6 +1,5 @@
 """Compares each answer with what is known about the object, and learns from the first."""
 
-import re
 from typing import Any
 
 from cdn_engine.download.answer import Answer, Changed, Unranged
@@ -10,11 +9,9 @@ from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.state import State
 from cdn_engine.errors import NotAStoreError, StoreProtocolError
 from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.web_page import is_web_page
 
 __all__ = ["Judge"]
-
-_PAGE = re.compile(r"\s*(text/html|application/xhtml\+xml)\b", re.IGNORECASE)
-_NAME_OF_PAGE = re.compile(r".*\.x?html?", re.IGNORECASE | re.DOTALL)
 
 
 class Judge:
@@ -60,15 +57,11 @@ class Judge:
 
     def _refuse_web_page(self, response: dict[str, Any], answer: Answer) -> None:
         """Refuse what a console, a captive portal or a misdirected host answers, with status 200, to any request."""
-        headers = response["ResponseMetadata"].get("HTTPHeaders", {})
-        if (
-            _PAGE.match(response.get("ContentType") or "")
-            and not _NAME_OF_PAGE.fullmatch(self._remote.key)
-            and not any(name.startswith("x-amz-") for name in headers)
-            and self._state.version.sha256 is None  # which would tell the object from a page
-        ):
+        # A digest would tell the object from a page.
+        if self._state.version.sha256 is None and is_web_page(response, self._remote.key):
+            server = response["ResponseMetadata"].get("HTTPHeaders", {}).get("server") or "not named"
             raise NotAStoreError(
-                f"the answer is a web page ({response['ContentType']}, server {headers.get('server') or 'not named'}), "
+                f"the answer is a web page ({response['ContentType']}, server {server}), "
                 "not the object: check that host is the store's S3 address, and that no login page is in between"
             )
 
