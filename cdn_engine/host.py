@@ -14,7 +14,7 @@ _NAME = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,
 
 
 def objection_to(host: str | None) -> str | None:
-    """Return why ``host`` cannot be an endpoint; None if it can. It is not repeated: a URL may hold a secret."""
+    """Return why ``host`` cannot be an endpoint, without repeating it (a URL may hold a secret); None if it can."""
     if not _is_url(host or ""):
         return "host must be a URL such as 'https://cdn.example.com' or 'http://127.0.0.1:8333'"
     parts = urlsplit(host or "")

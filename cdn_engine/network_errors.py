@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+from http.client import BadStatusLine, UnknownProtocol
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,6 +72,8 @@ def _why(cause: BaseException) -> str:
         return cause.reason.replace("_", " ").lower()
     if isinstance(cause, TimeoutError | socket.timeout):
         return "no answer in time"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause) or type(cause).__name__
+    if isinstance(cause, BadStatusLine | UnknownProtocol):
+        return f"what it answers is not HTTP: {str(cause)[:60]!r}"
     return _OBJECT.sub("", str(cause)) or type(cause).__name__

@@ -179,7 +179,7 @@ class BucketCheck:
                                               "correct the downloader key, its permissions or KEY")  # fmt: skip
             return finding._replace(text=f"{key!r}: {finding.text}")
         answer["Body"].close()
-        if is_web_page(key, answer["ResponseMetadata"].get("HTTPHeaders", {})):
+        if is_web_page(answer, key):
             return Finding(name, "failed", f"{key!r}: a web page comes in its place", CORRECT_HOST)
         self._answer = answer
         size = answer.get("ContentLength")

@@ -57,11 +57,11 @@ class Judge:
 
     def _refuse_web_page(self, response: dict[str, Any]) -> None:
         """Refuse what a console, a captive portal or a misdirected host answers, with status 200, to any request."""
-        headers = response["ResponseMetadata"].get("HTTPHeaders", {})
-        # A digest tells an object from a page.
-        if self._state.version.sha256 is None and is_web_page(self._remote.key, headers):
+        # A digest would tell the object from a page.
+        if self._state.version.sha256 is None and is_web_page(response, self._remote.key):
+            server = response["ResponseMetadata"].get("HTTPHeaders", {}).get("server") or "not named"
             raise NotAStoreError(
-                f"the answer is a web page ({headers['content-type']}, server {headers.get('server') or 'not named'}), "
+                f"the answer is a web page ({response['ContentType']}, server {server}), "
                 "not the object: check that host is the store's S3 address, and that no login page is in between"
             )
 

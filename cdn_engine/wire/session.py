@@ -28,7 +28,7 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from cdn_engine.errors import NotAStoreError
+from cdn_engine.errors import NotAStoreError, explain
 from cdn_engine.wire import attempt
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
@@ -103,20 +103,9 @@ class Session:
         except NotAStoreError:
             response.close()
             raise
-        except exceptions.SSLError as error:
-            raise SSLError(endpoint_url=request.url, error=error) from error
-        except (exceptions.NewConnectionError, socket.gaierror) as error:
-            raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
-        except exceptions.ProxyError as error:
-            raise ProxyConnectionError(proxy_url=repr(proxy), error=error) from error
-        except exceptions.ConnectTimeoutError as error:
-            raise ConnectTimeoutError(endpoint_url=request.url, error=error) from error
-        except exceptions.ReadTimeoutError as error:
-            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
-        except exceptions.ProtocolError as error:
-            raise ConnectionClosedError(endpoint_url=request.url, error=error) from error
         except exceptions.HTTPError as error:
-            raise HTTPClientError(error=error) from error
+            # Not chained: among the causes are exceptions whose text is what the server has sent.
+            raise _botocores(error, request.url, proxy) from None
 
     def close(self) -> None:
         """Close the idle connections. The next request opens new ones."""
@@ -173,6 +162,29 @@ class Session:
         if running is not None and running.read_timeout is not None:
             read = running.read_timeout
         return urllib3.Timeout(connect=self._config.connect_timeout, read=read)
+
+
+def _botocores(error: exceptions.HTTPError, url: str, proxy: str | None) -> HTTPClientError:
+    """Return botocore's exception for one of urllib3, with a note that says the reason."""
+    details: dict[str, Any] = {"endpoint_url": url, "error": error}
+    raised: HTTPClientError
+    match error:
+        case exceptions.SSLError():
+            raised = SSLError(**details)
+        case exceptions.NewConnectionError():
+            raised = EndpointConnectionError(**details)
+        case exceptions.ProxyError():
+            raised = ProxyConnectionError(proxy_url=repr(proxy), error=error)
+        case exceptions.ConnectTimeoutError():
+            raised = ConnectTimeoutError(**details)
+        case exceptions.ReadTimeoutError():
+            raised = ReadTimeoutError(**details)
+        case exceptions.ProtocolError():
+            raised = ConnectionClosedError(**details)
+        case _:
+            raised = HTTPClientError(error=error)
+    raised.add_note(explain(raised))
+    return raised
 
 
 def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:

@@ -2,29 +2,32 @@
 
 import html
 import re
-from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["is_web_page", "looks_like_html", "words_of"]
 
 _START = 4096  # bytes of a page that are read; its title is there
 _LONGEST = 200  # characters
 
-_PAGE_NAME = re.compile(r".*\.x?html?", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^<>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _INVISIBLE = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1[^<>]*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 
 
-def is_web_page(key: str, headers: Mapping[str, str]) -> bool:
-    """Return True if the answer to a GET is a web page, and not an object that happens to be HTML.
+def is_web_page(answer: dict[str, Any], key: str) -> bool:
+    """Return True if the answer to a ``GetObject`` is the page of a console, a login or a web server, not the object.
 
     Args:
-        key: The key of the object that was asked for, which may be a page by its name.
-        headers: The answer's headers, by name in lower case. Stores send at least one of their own.
+        answer: What boto3 returns. Stores send a header of their own; an ETag proves nothing, as web servers send it.
+        key: The object's key: one that ends in ``.html`` may well be HTML.
     """
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_html = kind in ("text/html", "application/xhtml+xml") and not _PAGE_NAME.fullmatch(key)
-    return is_html and not any(name.startswith(("x-amz-", "x-goog-")) for name in headers)
+    kind = (answer.get("ContentType") or "").partition(";")[0].strip().lower()
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return (
+        kind in ("text/html", "application/xhtml+xml")
+        and not key.lower().endswith((".html", ".htm", ".xhtml"))
+        and not any(name.startswith(("x-amz-", "x-goog-")) for name in headers)
+    )
 
 
 def looks_like_html(body: bytes) -> bool:

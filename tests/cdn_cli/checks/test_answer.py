@@ -200,8 +200,8 @@ def test_bad_request_over_plain_http_is_looked_into(answering):
 
 @pytest.mark.parametrize(("key", "headers", "state"), [
     ("model.bin", HTML, "failed"),
-    ("model.bin", {**HTML, "ETag": '"1"'}, "failed"),
-        ("model.bin", {**HTML, "x-amz-request-id": "1"}, "ok"),
+    ("model.bin", {**HTML, "ETag": '"1"'}, "failed"),  # web servers send one as well
+    ("model.bin", {**HTML, "x-amz-request-id": "1"}, "ok"),
     ("index.html", HTML, "ok"),
 ])  # fmt: skip
 def test_web_page_in_the_place_of_the_object_fails(key, headers, state):

@@ -244,6 +244,22 @@ def test_host_below_a_path_gets_its_requests_there():
     assert [request.target for request in server.requests] == ["/storage/v1/s3/bucket/key"]
 
 
+@pytest.mark.parametrize("line", [b"\x1b[2J\r\n", b"\x9b2J/1.1 200\r\n", b"HTTP/\x1b[2J 200 OK\r\n", b"\r\n"])
+def test_what_is_no_http_is_printable_wherever_it_is_shown(line, one_attempt):
+    class NoHTTP(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(1 << 16)
+            self.request.sendall(line + b"\r\n")
+
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), NoHTTP)) as host:
+        with pytest.raises(BotoCoreError) as caught:
+            transfer_once(f"http://{host}", "store")
+        shown = [explain(caught.value), *traceback.format_exception(caught.value)]
+        assert all(part.isprintable() for text in shown for part in text.splitlines())
+        expected = f"the connection to http://{host} broke: what it answers is not HTTP: "
+        assert any(text.startswith(expected) for text in shown[1:])
+
+
 def test_unknown_name_is_named(one_attempt):
     with manager_of("http://store.invalid") as manager, pytest.raises(BotoCoreError) as caught:
         manager.store("bucket", "key", b"abc")

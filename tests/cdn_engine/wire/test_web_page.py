@@ -8,24 +8,21 @@ pytestmark = pytest.mark.portable
 
 
 @pytest.mark.parametrize(
-    ("headers", "expected"),
+    ("kind", "headers", "key", "expected"),
     [
-        ({"content-type": "text/html"}, True),
-        ({"content-type": "Text/HTML; charset=utf-8", "server": "nginx"}, True),
-        ({"content-type": "application/xhtml+xml"}, True),
-        ({"content-type": "text/html", "x-amz-request-id": "1"}, False),
-        ({"content-type": "text/html", "x-goog-hash": "1"}, False),
-        ({"content-type": "application/octet-stream"}, False),
-        ({}, False),
+        ("text/html", {}, "model.bin", True),
+        ("Text/HTML; charset=utf-8", {"server": "nginx", "etag": "e"}, "model.bin", True),
+        ("application/xhtml+xml", {}, "model.bin", True),
+        ("text/html", {"x-amz-request-id": "1"}, "model.bin", False),
+        ("text/html", {"x-goog-hash": "1"}, "model.bin", False),
+        ("text/html", {}, "report.HTML", False),
+        ("application/octet-stream", {}, "model.bin", False),
+        (None, {}, "model.bin", False),
     ],
 )
-def test_page_is_html_without_a_header_of_a_store(headers, expected):
-    assert is_web_page("model.bin", headers) is expected
-
-
-@pytest.mark.parametrize("key", ["page.html", "a/PAGE.HTM", "x.xhtml"])
-def test_object_that_is_a_page_by_its_name_is_no_stray_page(key):
-    assert not is_web_page(key, {"content-type": "text/html"})
+def test_page_is_html_without_a_header_of_a_store(kind, headers, key, expected):
+    answer = {"ContentType": kind, "ResponseMetadata": {"HTTPHeaders": headers}}
+    assert is_web_page(answer, key) is expected
 
 
 @pytest.mark.parametrize(
