@@ -13,8 +13,8 @@ from cdn_engine.wire.attempt import Attempt
 
 __all__ = ["Parts", "Sending"]
 
-# A connection on which nothing has moved for this long, in seconds, or for longer than twice what another part took
-# from its first byte to its answer, has its part taken over by one that has nothing else to do.
+# A connection on which nothing has moved for this long, in seconds, and for twice as long as another part took from its
+# first byte to its answer, has its part taken over by one that has nothing else to do.
 _SILENCE = 5.0
 
 _LOOK = 0.5  # seconds between two looks of an idle worker
@@ -75,7 +75,7 @@ class Parts:
         self._sending: dict[int, Sending] = {}
         self._buffers: list[memoryview | None] = []
         self._parts: list[_Part] = []
-        self._usual = 0.0  # seconds that the last part took
+        self._longest = 0.0  # seconds that a whole part took, from its first byte to its answer
         self.arrived: dict[int, str] = {}
         source.begin()
 
@@ -83,12 +83,9 @@ class Parts:
         """Wait for a part to send. Return None when all have arrived, or the upload has ended."""
         while not self.is_over():
             with self._taking:
-                part = self._take_returned() or self._take_next() or self._take_over(time.monotonic())
-                if part is not None:
-                    sending = Sending(part, Body(part.view, self._state))
-                    with self._state.lock:
-                        self._sending[part.number] = sending
-                    return sending
+                sending = self._take_returned() or self._take_next() or self._take_over(time.monotonic())
+            if sending is not None:
+                return sending
             self._state.wait_for(lambda: bool(self._returned) or self.is_over(), _LOOK)
         return None
 
@@ -110,8 +107,11 @@ class Parts:
                 self._state.take_back(sending.body.sent)
                 return
             self.arrived[sending.number] = etag
+            if sending.part in self._returned:
+                self._returned.remove(sending.part)
             self._buffers.append(sending.part.buffer)
-            self._usual = time.monotonic() - sending.began
+            if len(sending.body) == self._layout.part:  # the last one may be tiny
+                self._longest = max(self._longest, time.monotonic() - sending.began)
             self._state.notify()
 
     def is_over(self) -> bool:
@@ -127,11 +127,16 @@ class Parts:
         for part in self._parts:
             part.view.release()
 
-    def _take_returned(self) -> _Part | None:
-        with self._state.lock:
-            return self._returned.pop(0) if self._returned else None
+    def _begin(self, part: _Part) -> Sending:
+        """Begin to send a part. The lock is held since it was chosen, so that it cannot have arrived meanwhile."""
+        sending = self._sending[part.number] = Sending(part, Body(part.view, self._state))
+        return sending
 
-    def _take_next(self) -> _Part | None:
+    def _take_returned(self) -> Sending | None:
+        with self._state.lock:
+            return self._begin(self._returned.pop(0)) if self._returned else None
+
+    def _take_next(self) -> Sending | None:
         if self._read == self._layout.count:
             return None
         start = self._read * self._layout.part
@@ -141,17 +146,18 @@ class Parts:
         part = _Part(self._read + 1, self._source.part(start, stop, buffer), buffer)
         self._read += 1
         self._parts.append(part)
-        return part
+        with self._state.lock:
+            return self._begin(part)
 
-    def _take_over(self, now: float) -> _Part | None:
+    def _take_over(self, now: float) -> Sending | None:
         """Take a part from a connection that is silent for longer than the others needed for theirs."""
-        if not self.arrived:
+        if not self._longest:
             return None
         with self._state.lock:
             for sending in self._sending.values():
-                patience = max(_SILENCE, 2 * self._usual) * 2**sending.part.taken_over
+                patience = max(_SILENCE, 2 * self._longest) * 2**sending.part.taken_over
                 if now - sending.body.moved_at > patience:
                     sending.part.taken_over += 1
                     sending.attempt.cut()
-                    return sending.part
+                    return self._begin(sending.part)
         return None

@@ -73,6 +73,14 @@ def test_store_that_takes_fewer_connections_gets_the_object_over_these(
 
 
 @pytest.mark.portable
+def test_connection_that_is_given_up_does_not_end_what_another_one_carries(server, publisher_at, monkeypatch):
+    monkeypatch.setattr("cdn_engine.wire.retry._MAX_ATTEMPTS", 1)
+    server.fault("UploadPart", *[taking(1, answering(503, "SlowDown"))] * 1000)
+    publisher_at(server.url, transfer_config=PARTS, deadline=SOON).store("bucket", "key", bytes(8 << 20))
+    assert len(stored(server)) == 8 << 20
+
+
+@pytest.mark.portable
 def test_retry_after_binds_the_connection_that_was_told_so(server, publisher_at):
     told = []
 
