@@ -21,6 +21,7 @@ from cdn_engine.download import download_file
 from cdn_engine.errors import CDNError
 from cdn_engine.upload import upload_fileobj
 from cdn_engine.upload.body import send_in_pieces
+from cdn_engine.upload.completion import strip_keepalive
 from cdn_engine.wire import attempt, refusal
 from cdn_engine.wire.session import Session
 
@@ -95,6 +96,8 @@ class ClientFactory:
         events.register("before-send.s3", functools.partial(_refuse_other_hosts, _origin(self._host)))
         events.register("before-send.s3", _drop_trace)
         events.register("before-send.s3", send_in_pieces)
+        # With a wildcard in an earlier place, it comes before botocore's own "before-parse.s3.*".
+        events.register("before-parse.*.CompleteMultipartUpload", strip_keepalive)
         return client
 
 

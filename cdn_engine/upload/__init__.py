@@ -9,6 +9,7 @@ from typing import Any
 
 from boto3.s3.transfer import S3Transfer, TransferConfig
 
+from cdn_engine.errors import CDNError, printable
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.source import open_source
 from cdn_engine.upload.state import State
@@ -38,8 +39,9 @@ def upload_fileobj(
         Bucket: The bucket.
         Key: The object's key.
         ExtraArgs: What boto3 allows here except checksums, and ``IfNoneMatch`` and ``Deadline`` (seconds that the call
-            may take; a connection that is being opened or has not answered may add its timeout).
-        Callback: Called in the calling thread with counts of bytes sent; negative for what has to be sent again.
+            may take).
+        Callback: Called in the calling thread with counts of bytes sent, at least about twice a second: 0 when nothing
+            has moved, negative for what has to be sent again. An exception in it ends the upload.
         Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
 
     Returns:
@@ -54,6 +56,15 @@ def upload_fileobj(
     for name in extra:
         if name not in _ALLOWED:
             raise ValueError(f"ExtraArgs of upload_fileobj cannot contain {name!r}")
-    state = State(f"{Bucket}/{Key}", Deadline(seconds), Config and Config.max_bandwidth, Callback)
-    with open_source(Fileobj) as source:
-        return Transfer(self, source, Bucket, Key, extra, state, Config).run()
+    name = printable(f"{Bucket}/{Key}")
+    aftermath = State(name, Deadline(None))
+    state = State(name, Deadline(seconds), Config and Config.max_bandwidth, Callback, aftermath)
+    try:
+        with open_source(Fileobj, state.report) as source:
+            return Transfer(self, source, Bucket, Key, extra, state, Config).run()
+    except CDNError as error:
+        error.subject = name
+        raise
+    except Exception as error:
+        error.add_note(f"{name}, with the uploader key")
+        raise

@@ -1,68 +1,138 @@
-"""The body of one request: views of the payload, signed as a whole and sent piece by piece.
+"""The body of one request: the payload or a part of it, signed as a whole and sent piece by piece.
 
-No copy is made, nothing is framed or trailed, and a slow connection can take each piece within its timeout.
+Nothing is framed or trailed, and a slow connection can take each piece within its timeout.
 """
 
+import base64
+import hashlib
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from cdn_engine.upload.state import State
+from cdn_engine.upload.source import Source
+from cdn_engine.upload.state import Over, State
 
-__all__ = ["Body", "send_in_pieces"]
+__all__ = ["Body", "FileBody", "send_in_pieces"]
 
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
 _LARGEST_PIECE = 256 << 10
 _SLOW_PIECE = 2.0  # seconds
 
+_BLOCK = 1 << 20  # bytes that are hashed at once
+
 
 class Body:
     """A file-like body: botocore reads it to sign the request, the connection sends it in pieces.
 
+    Args:
+        view: The content; no copy is made.
+        state: The upload's shared state.
+
     Attributes:
         sent: Bytes that the connection has taken.
+        moved_at: When it last took some.
     """
 
     def __init__(self, view: memoryview, state: State) -> None:
         self._view = view
         self._state = state
+        self._size = len(view)
         self._piece = view[:0]
         self._position = 0
         self.sent = 0
+        self.moved_at = time.monotonic()
 
     def __len__(self) -> int:
-        return len(self._view)
+        return self._size
 
     def read(self, amount: int | None = -1) -> memoryview:
-        stop = len(self._view) if amount is None or amount < 0 else self._position + amount
-        block = self._view[self._position:stop]
+        """Read for a digest.
+
+        Raises:
+            Over: The upload has ended.
+        """
+        self._state.check()
+        stop = self._size if amount is None or amount < 0 else min(self._position + amount, self._size)
+        block = self._to_hash(self._position, stop)
         self._position += len(block)
         return block
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + (0, self._position, len(self._view))[whence]
+        self._position = offset + (0, self._position, self._size)[whence]
         return self._position
 
     def tell(self) -> int:
         return self._position
 
+    def md5(self) -> str:
+        """Return the value of ``Content-MD5``. Some stores want it where Object Lock is on."""
+        digest = hashlib.md5(usedforsecurity=False)
+        self.seek(0)
+        while block := self.read(_BLOCK):
+            digest.update(block)
+        self.seek(0)
+        return base64.b64encode(digest.digest()).decode()
+
     def pieces(self) -> Iterator[memoryview]:
         """Yield what the connection is to send."""
         size = _SMALLEST_PIECE
-        while self.sent < len(self._view):
-            amount = min(size, len(self._view) - self.sent)
+        while self.sent < self._size:
+            amount = min(size, self._size - self.sent)
             # Before the next piece is cut: if this raises, the connection still holds the one that ``release`` frees.
             began = self._state.about_to_send(amount, self)
-            self._piece = self._view[self.sent:self.sent + amount]
+            self._piece = self._to_send(self.sent, self.sent + amount)
             yield self._piece
             self.sent += amount
-            took = self._state.count_sent(amount) - began
+            self.moved_at = self._state.count_sent(amount)
+            took = self.moved_at - began
             size = min(size * 2, _LARGEST_PIECE) if took < _SLOW_PIECE else max(size // 2, _SMALLEST_PIECE)
 
     def release(self) -> None:
         """Let go of the payload, which an exception that the caller keeps would hold otherwise."""
         self._piece.release()
+
+    def _to_hash(self, start: int, stop: int) -> memoryview:
+        return self._view[start:stop]
+
+    def _to_send(self, start: int, stop: int) -> memoryview:
+        return self._view[start:stop]
+
+
+class FileBody(Body):
+    """A file as the body: it is read while it is sent, so that it need not fit into memory.
+
+    Its last piece is held back until the content is known to be the one that has been signed: what has changed since is
+    never stored.
+
+    Args:
+        source: The file.
+        sha256: Its digest.
+        state: The upload's shared state.
+    """
+
+    def __init__(self, source: Source, sha256: str, state: State) -> None:
+        super().__init__(memoryview(b""), state)
+        self._source = source
+        self._sha256 = sha256
+        self._size = source.size
+        self._buffer = source.buffer(_BLOCK)
+
+    def _to_hash(self, start: int, stop: int) -> memoryview:
+        return self._source.read(start, min(stop, start + _BLOCK), self._buffer)
+
+    def _to_send(self, start: int, stop: int) -> memoryview:
+        try:
+            if start == 0:
+                self._source.begin()
+            piece = self._source.part(start, stop, self._buffer)
+            if stop == self._size:
+                self._source.check_unchanged(self._sha256)
+            return piece
+        except Exception as error:  # not the connection's: it would be taken for a failure of the network
+            self._state.end(error)
+            raise Over from None
 
 
 def send_in_pieces(request: Any, **_: Any) -> None:

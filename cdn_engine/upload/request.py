@@ -1,10 +1,13 @@
 """The requests of one upload, each retried until it succeeds or retrying is pointless."""
 
+import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from botocore import xform_name
 from botocore.exceptions import (
+    ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
@@ -19,7 +22,7 @@ from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
 
-__all__ = ["Broken", "Requests"]
+__all__ = ["Broken", "Cut", "Requests", "never_arrived"]
 
 _PATIENCE = 120.0  # seconds that retries may take, all together, while nothing gets through
 
@@ -30,9 +33,17 @@ _PROOF = {
 _REFUSED_BUSY = frozenset({"ServiceUnavailable", "SlowDown"})
 _NEVER_ARRIVED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 
+# How stores ask for Content-MD5 where Object Lock is on. AWS: "Content-MD5 OR x-amz-checksum- HTTP header is required
+# for Put Object requests with Object Lock parameters"; MinIO has the code MissingContentMD5.
+_WANTS_MD5 = re.compile("content-?md5|x-amz-checksum|object.?lock", re.IGNORECASE)
+
 
 class Broken(Exception):
     """The connection broke as often as the caller of ``call`` allows."""
+
+
+class Cut(Over):
+    """The upload has ended while this request was under way: the store may have acted on it, or still do so."""
 
 
 class Requests:
@@ -44,40 +55,37 @@ class Requests:
         key: The object's key.
         extra: Arguments for every request that accepts them.
         state: The upload's shared state.
-        patience: Seconds that retries may take, all together, while nothing gets through; None for the usual time.
 
     Attributes:
-        target: Bucket and key, for messages.
         lost: The failure after which the object may be stored although a retry may be refused; None without one.
 
     Thread-safety: safe.
     """
 
-    def __init__(
-        self, client: Any, bucket: str, key: str, extra: dict[str, Any], state: State, patience: float | None = None
-    ) -> None:
+    def __init__(self, client: Any, bucket: str, key: str, extra: dict[str, Any], state: State) -> None:
         self._client = client
         self._bucket = bucket
         self._key = key
         self._extra = extra
         self._state = state
-        self._patience = _PATIENCE if patience is None else patience
-        self.target = f"{bucket!r}/{key!r}"
         self.lost: BaseException | None = None
+        state.needs_md5 |= any(name.startswith("ObjectLock") for name in extra)
 
-    def detached(self, patience: float) -> "Requests":
-        """Return a copy that the end of the upload, its deadline and its callback do not affect."""
-        state = State(self._state.name, Deadline(None))
-        return Requests(self._client, self._bucket, self._key, self._extra, state, patience)
+    def after_the_end(self, seconds: float) -> "Requests":
+        """Return a copy that the end of the upload does not affect, for ``seconds`` from now."""
+        state = self._state.aftermath
+        assert state is not None
+        state.deadline = Deadline(seconds)
+        return Requests(self._client, self._bucket, self._key, self._extra, state)
 
     def call(
-        self, operation: str, view: memoryview | None = None, breaks: int | None = None, **arguments: Any
+        self, operation: str, make_body: Callable[[], Body] | None = None, breaks: int | None = None, **arguments: Any
     ) -> dict[str, Any]:
         """Make one request, with as many attempts as make sense.
 
         Args:
             operation: S3's name for the request.
-            view: Its body; None without one.
+            make_body: Returns its body, anew for each attempt; None without one.
             breaks: How many broken connections to accept; None for any number.
             arguments: Its arguments beside bucket, key and ``extra``.
 
@@ -88,47 +96,93 @@ class Requests:
             Broken: The connection broke ``breaks`` times.
             Over: The upload has ended meanwhile.
         """
-        accepted = self._members(operation)
-        arguments.update({name: value for name, value in self._extra.items() if name in accepted})
         failures = broken = 0
         while True:
-            body = Body(view, self._state) if view else None
             try:
-                return self._attempt(operation, body, arguments)
+                return self.attempt(operation, make_body and make_body(), Attempt(), **arguments)
+            except Over:
+                raise
             except Exception as error:
-                if self._state.ended_by is not None:
-                    raise Over from None  # botocore wraps what a body raises, as if the network had failed
                 failures += 1
-                self._state.failure = error
-                self._note_lost(operation, body, error)
-                pause = self._pause_after(error, failures)
                 broken += isinstance(error, (HTTPClientError, SSLError))
-                if broken == breaks:
+                pause, verdict = self.judge(error, failures)
+                if verdict is None and broken == breaks:
                     raise Broken from error
-                if self._state.wait(pause):
-                    raise Over from None
-            finally:
-                if body is not None:
-                    body.release()
+            if verdict is not None:
+                raise verdict
+            if self._state.wait(pause):
+                raise Over
+
+    def attempt(self, operation: str, body: Body | None, attempt: Attempt, **arguments: Any) -> dict[str, Any]:
+        """Make one request once, or twice if the store asks for ``Content-MD5``. Arguments: as for ``call``.
+
+        Raises:
+            Cut: The upload has ended meanwhile.
+            Over: It had ended before.
+        """
+        accepted = self._members(operation)
+        arguments.update({name: value for name, value in self._extra.items() if name in accepted})
+        if "Body" in accepted:
+            arguments["Body"] = b"" if body is None else body
+        try:
+            return self._send(operation, body, attempt, arguments)
+        except Over:
+            raise
+        except Exception as error:
+            if self._state.ended_by is not None:
+                raise Cut from None
+            self._note_lost(operation, body, error)
+            self._state.failure = error
+            raise
+
+    def judge(self, error: Exception, failures: int) -> tuple[float, Exception | None]:
+        """Return the seconds until the next attempt, and what to raise if there is to be none.
+
+        Args:
+            error: Why the last attempt failed.
+            failures: Failed attempts in a row, this one included.
+        """
+        state = self._state
+        pause = retry.delay(error, failures, state.name)
+        if pause is None:
+            return retry.retry_after(error), error
+        if time.monotonic() + pause > state.moved_at + _PATIENCE:
+            return pause, error
+        return pause, None if state.deadline.allows(pause) else state.out_of_time()
 
     def _members(self, operation: str) -> Any:
         return self._client.meta.service_model.operation_model(operation).input_shape.members
 
-    def _attempt(self, operation: str, body: Body | None, arguments: dict[str, Any]) -> dict[str, Any]:
-        if "Body" in self._members(operation):
-            arguments["Body"] = b"" if body is None else body
-        try:
-            method = getattr(self._client, xform_name(operation))
-            answer: dict[str, Any] = Attempt().call(method, Bucket=self._bucket, Key=self._key, **arguments)
-            proof = _PROOF.get(operation)
-            if proof is not None and not answer.get(proof):
-                raise StoreProtocolError(f"the store's answer to {operation} has no {proof}: the request is not done")
-            if body is not None and body.sent < len(body):
-                raise StoreProtocolError(f"the store answered {operation} before it had read the whole body")
-        except BaseException:
-            if body is not None:
-                self._state.take_back(body.sent)
-            raise
+    def _send(
+        self, operation: str, body: Body | None, attempt: Attempt, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        while True:
+            with_md5 = self._state.needs_md5 and body is not None
+            if with_md5 and body is not None:
+                arguments["ContentMD5"] = body.md5()
+            try:
+                with self._state.running(attempt):
+                    return self._prove(operation, body, attempt, arguments)
+            except BaseException as error:
+                if body is not None:
+                    self._state.take_back(body.sent)
+                if with_md5 or body is None or not _asks_for_md5(error):
+                    raise
+                body.sent = 0
+                self._state.needs_md5 = True
+            finally:
+                if body is not None:
+                    body.release()
+
+    def _prove(self, operation: str, body: Body | None, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make the request. Return an answer that proves its success."""
+        method = getattr(self._client, xform_name(operation))
+        answer: dict[str, Any] = attempt.call(method, Bucket=self._bucket, Key=self._key, **arguments)
+        proof = _PROOF.get(operation)
+        if proof is not None and not answer.get(proof):
+            raise StoreProtocolError(f"the store's answer to {operation} has no {proof}: the request is not done")
+        if body is not None and body.sent < len(body):
+            raise StoreProtocolError(f"the store answered {operation} before it had read the whole body")
         self._state.moved_at = time.monotonic()
         return answer
 
@@ -138,17 +192,20 @@ class Requests:
             return
         status = retry.status_of(error)
         if status is None:
-            lost = not isinstance(error, _NEVER_ARRIVED) and (body is None or body.sent == len(body))
+            lost = not never_arrived(error) and (body is None or body.sent == len(body))
         else:
             # An overloaded store says so in its code; a bare 5xx is a proxy's, and the store may have acted.
             lost = status >= 500 and retry.code_of(error) not in _REFUSED_BUSY
         if lost:
             self.lost = error
 
-    def _pause_after(self, error: Exception, failures: int) -> float:
-        """Return the seconds until the next attempt, or raise why there is none."""
-        pause = retry.delay(error, failures, self._state.name)
-        if pause is None or time.monotonic() + pause > self._state.moved_at + self._patience:
-            raise error
-        self._state.check_deadline(pause)
-        return pause
+
+def never_arrived(error: BaseException) -> bool:
+    """Return True if the request cannot have reached the store."""
+    return isinstance(error, _NEVER_ARRIVED)
+
+
+def _asks_for_md5(error: BaseException) -> bool:
+    if not isinstance(error, ClientError) or retry.status_of(error) != 400:
+        return False
+    return _WANTS_MD5.search(f"{retry.code_of(error)} {error.response['Error'].get('Message')}") is not None

@@ -6,7 +6,7 @@ import mmap
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol
 
 from cdn_engine.errors import ObjectChangedError
@@ -44,6 +44,10 @@ class Source(Protocol):
         """Return the bytes from ``start`` to ``stop``. Parts are read in order, by one thread at a time."""
         ...
 
+    def read(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
+        """Return these bytes, but not as a part. Not for use while another thread reads parts."""
+        ...
+
     def check_unchanged(self, sha256: str) -> None:
         """Raise ``ObjectChangedError`` if the parts read since ``begin`` are not the payload with this digest."""
         ...
@@ -70,6 +74,8 @@ class MemorySource:
 
     def part(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
         return self._view[start:stop]
+
+    read = part
 
     def check_unchanged(self, sha256: str) -> None:
         pass
@@ -100,13 +106,17 @@ class FileSource:
         self._digest = hashlib.sha256()
 
     def part(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
-        assert buffer is not None
-        self._file.seek(self._origin + start)
-        part = buffer[:stop - start]
-        if _fill(self._file, part) < len(part):
-            raise ObjectChangedError("the source became shorter during the upload: nothing was stored")
+        part = self.read(start, stop, buffer)
         self._digest.update(part)
         return part
+
+    def read(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
+        assert buffer is not None
+        self._file.seek(self._origin + start)
+        block = buffer[:stop - start]
+        if _fill(self._file, block) < len(block):
+            raise ObjectChangedError("the source became shorter during the upload: nothing was stored")
+        return block
 
     def check_unchanged(self, sha256: str) -> None:
         self._file.seek(self._origin + self.size)
@@ -115,11 +125,12 @@ class FileSource:
 
 
 @contextlib.contextmanager
-def open_source(source: Any) -> Iterator[Source]:
+def open_source(source: Any, pulse: Callable[[], None]) -> Iterator[Source]:
     """Open a payload.
 
     Args:
         source: Bytes-like; a path; or a binary file object, which is read from its current position and stays open.
+        pulse: Called again and again while a stream is copied. An exception in it ends the copying.
 
     Raises:
         TypeError: It is none of these.
@@ -132,7 +143,7 @@ def open_source(source: Any) -> Iterator[Source]:
             if not isinstance(source.read(0), bytes):
                 raise _unfit(source)
             if not _is_seekable(source):
-                source = _spool(source, opened.enter_context(tempfile.TemporaryFile()))
+                source = _spool(source, opened.enter_context(tempfile.TemporaryFile()), pulse)
             yield FileSource(source)
             return
         try:
@@ -175,11 +186,12 @@ def _is_seekable(file: BinaryIO) -> bool:
     return hasattr(file, "seekable") and file.seekable()
 
 
-def _spool(stream: BinaryIO, file: Any) -> BinaryIO:
+def _spool(stream: BinaryIO, file: Any, pulse: Callable[[], None]) -> BinaryIO:
     """Copy a stream to a temporary file."""
     block = memoryview(bytearray(_BLOCK))
     while count := _fill(stream, block):
         file.write(block[:count])
+        pulse()
     file.seek(0)
     spooled: BinaryIO = file
     return spooled

@@ -1,15 +1,20 @@
 """What the threads of one upload share: the reason why it ends, its deadline, its pace, and the bytes sent."""
 
-import threading
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Optional
 
 from cdn_engine.errors import DeadlineExceededError, explain
 from cdn_engine.shared_state import SharedState
+from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.pace import Pace
 
 __all__ = ["Over", "State"]
+
+_LONGEST_SILENCE = 0.4  # seconds between two reports, so that a callback can end an upload that does not move
+_FOREVER = 3600.0  # seconds; longer than any wait that is not renewed
 
 
 class Over(Exception):
@@ -20,60 +25,84 @@ class State(SharedState):
     """The shared state.
 
     Args:
-        name: Bucket and key, for messages.
+        name: Bucket and key, printable, for the log.
         deadline: When the upload has to be done.
         bandwidth: Bytes a second; None for no limit.
-        callback: Takes counts of bytes, in the thread that creates this object; None for no reports.
+        callback: Takes counts of bytes, in the calling thread; None for no reports.
+        aftermath: The state of what follows the end of the upload: its abort. None for the aftermath itself.
 
     Attributes:
-        name: Bucket and key, for messages.
+        name: Bucket and key, printable, for the log.
+        deadline: When the upload has to be done.
+        aftermath: See above.
         lock: Guards everything below.
         ended_by: The exception that ends the upload; None as long as it does not.
+        interrupted_by: The exception in the calling thread, such as Ctrl-C, that does; None without one.
         failure: The last failure of an attempt, for the deadline's message.
         sent: Bytes of bodies sent, those sent again included.
         moved_at: When something last got through to the store.
+        needs_md5: True if the store wants ``Content-MD5`` with every body.
     """
 
     def __init__(
-        self, name: str, deadline: Deadline, bandwidth: int | None = None,
+        self,
+        name: str,
+        deadline: Deadline,
+        bandwidth: int | None = None,
         callback: Callable[[int], object] | None = None,
-    ) -> None:  # fmt: skip
+        aftermath: Optional["State"] = None,
+    ) -> None:
         super().__init__()
         self.name = name
-        self._deadline = deadline
+        self.deadline = deadline
+        self.aftermath = aftermath
         self._pace = Pace(bandwidth)
         self._callback = callback
-        self._caller = threading.get_ident()
+        self._attempts: set[Attempt] = set()
         self.ended_by: BaseException | None = None
+        self.interrupted_by: BaseException | None = None
         self.failure: BaseException | None = None
+        self.needs_md5 = False
         self.sent = 0
         self._counted = 0
         self._reported = 0
-        self.moved_at = time.monotonic()
+        self.moved_at = self._reported_at = time.monotonic()
+
+    # For the workers
+
+    @contextlib.contextmanager
+    def running(self, attempt: Attempt) -> Iterator[None]:
+        """Cut ``attempt`` if the upload ends while the block runs.
+
+        Raises:
+            Over: The upload has ended before.
+        """
+        with self.lock:
+            if self.ended_by is not None:
+                raise Over
+            self._attempts.add(attempt)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._attempts.discard(attempt)
 
     def end(self, error: BaseException) -> None:
-        """Make ``error`` the reason why the upload ends, if it is the first."""
+        """Make ``error`` the reason why the upload ends, if it is the first, and cut its requests."""
         with self.lock:
             self.ended_by = self.ended_by or error
+            for attempt in self._attempts:
+                attempt.cut()
             self.notify()
 
     def wait(self, seconds: float) -> bool:
         """Wait, and return True as soon as the upload has ended."""
-        if threading.get_ident() == self._caller:  # it makes requests only while no other thread does
-            time.sleep(seconds)
-            return self.ended_by is not None
         return self.wait_for(lambda: self.ended_by is not None, seconds)
 
-    def check_deadline(self, pause: float = 0.0) -> None:
-        """End the upload if its deadline passes within ``pause`` seconds.
-
-        Raises:
-            Over: It does.
-        """
-        if not self._deadline.allows(pause):
-            reason = "" if self.failure is None else f"; last failure: {explain(self.failure)}"
-            self.end(DeadlineExceededError(f"the upload of {self.name} did not finish in time{reason}"))
-            raise Over
+    def out_of_time(self) -> DeadlineExceededError:
+        """Return the failure of an upload whose deadline has passed, or will before another attempt."""
+        reason = "" if self.failure is None else f"; last failure: {explain(self.failure)}"
+        return DeadlineExceededError(f"the upload did not finish in time{reason}")
 
     def about_to_send(self, amount: int, token: object) -> float:
         """Wait until ``amount`` bytes may pass. Return the time.
@@ -81,28 +110,16 @@ class State(SharedState):
         Raises:
             Over: The upload has ended.
         """
-        if self.ended_by is not None:
-            raise Over
-        self.check_deadline()
+        self.check()
         self._pace.keep(amount, token, self.wait)
         return time.monotonic()
 
     def count_sent(self, amount: int) -> float:
-        """Count bytes that a connection has taken, and report them if this is the calling thread. Return the time.
-
-        Raises:
-            Over: The caller's callback has ended the upload.
-        """
+        """Count bytes that a connection has taken. Return the time."""
         self.moved_at = now = time.monotonic()
         with self.lock:
             self._counted += amount
             self.sent += amount
-        if threading.get_ident() == self._caller:
-            try:
-                self.report()
-            except Exception as error:
-                self.end(error)
-                raise Over from error
         return now
 
     def take_back(self, amount: int) -> None:
@@ -110,9 +127,52 @@ class State(SharedState):
         with self.lock:
             self._counted -= amount
 
-    def report(self) -> None:
-        """Call the callback with what has been counted since the last call. For the calling thread."""
+    def wait_until_reported(self) -> None:
+        """Wait until the callback knows of every byte sent, so that it could have ended the upload.
+
+        Raises:
+            Over: It has, or something else.
+        """
         with self.lock:
-            amount, self._reported = self._counted - self._reported, self._counted
-        if amount and self._callback is not None:
-            self._callback(amount)
+            self.notify()
+        while not self.wait_for(lambda: self.ended_by is not None or self._reported == self._counted, _FOREVER):
+            pass
+        self.check()
+
+    def check(self) -> None:
+        """Raise ``Over`` if the upload has ended."""
+        if self.ended_by is not None:
+            raise Over
+
+    # For the calling thread
+
+    def keep_watch(self) -> None:
+        """Report what has been sent, 0 included every now and then, and end the upload at its deadline."""
+        if self.ended_by is None:
+            self.report()
+            if not self.deadline.allows():
+                self.end(self.out_of_time())
+        elif self.aftermath is not None and not self.aftermath.deadline.allows():
+            self.aftermath.end(self.aftermath.out_of_time())
+
+    def report(self) -> None:
+        """Call the callback with what has been counted since the last call."""
+        now = time.monotonic()
+        with self.lock:
+            amount = self._counted - self._reported
+        if amount or now - self._reported_at > _LONGEST_SILENCE:
+            self._reported_at = now
+            if self._callback is not None:
+                self._callback(amount)
+            with self.lock:
+                self._reported += amount
+                self._changed.notify_all()  # whoever waits in ``wait_until_reported``
+
+    def interrupt(self, error: BaseException) -> None:
+        """End the upload; if it has ended already, end its aftermath as well."""
+        with self.lock:
+            hurry = self.ended_by is not None
+            self.interrupted_by = error
+            self.end(error)
+            if hurry and self.aftermath is not None:
+                self.aftermath.end(error)

@@ -1,5 +1,6 @@
 """One upload, from the digest of its payload to the store's answer."""
 
+import functools
 import hashlib
 import time
 from typing import Any
@@ -8,6 +9,8 @@ from boto3.s3.transfer import TransferConfig
 
 from cdn_engine.errors import ObjectExistsError, OutcomeUnknownError, explain
 from cdn_engine.result import TransferResult
+from cdn_engine.upload.body import Body, FileBody
+from cdn_engine.upload.caller import carry_out
 from cdn_engine.upload.layout import Layout
 from cdn_engine.upload.multipart import MultipartUpload
 from cdn_engine.upload.request import Broken, Requests
@@ -20,6 +23,8 @@ __all__ = ["Transfer"]
 # A store that refuses a request without reading its body may reset the connection before its answer is read. After so
 # many breaks the payload goes in parts: the first request of a multipart upload has no body, so a refusal arrives.
 _BREAKS = 2
+
+_LARGEST_BUFFER = 8 << 20  # bytes of a file that are read into memory for one request
 
 
 class Transfer:
@@ -62,7 +67,7 @@ class Transfer:
             sha256 = self._digest()
             extra = {**self._extra, "Metadata": {**self._extra.get("Metadata", {}), "sha256": sha256}}
             requests = Requests(self._client, self._bucket, self._key, extra, self._state)
-            answer = self._upload(requests, sha256)
+            answer = carry_out(self._state, functools.partial(self._upload, requests, sha256))
             return TransferResult(
                 self._bucket, self._key, self._source.size, answer["ETag"].strip('"'), sha256, False,
                 self._state.sent, 0, answer.get("VersionId"),
@@ -79,7 +84,8 @@ class Transfer:
         for block in self._source.blocks():
             with block:
                 digest.update(block)
-            self._state.check_deadline()
+            self._state.keep_watch()
+            self._state.check()
         self._state.moved_at = time.monotonic()
         return digest.hexdigest()
 
@@ -92,23 +98,27 @@ class Transfer:
         return MultipartUpload(requests, self._state, self._source, sha256, self._config).run()
 
     def _put(self, requests: Requests, sha256: str) -> dict[str, Any]:
-        source = self._source
+        source, state = self._source, self._state
+        breaks = _BREAKS if source.size else None
+        if not source.in_memory and source.size > _LARGEST_BUFFER:
+            return requests.call("PutObject", lambda: FileBody(source, sha256, state), breaks)
         source.begin()
         with source.part(0, source.size, source.buffer(source.size)) as view:
             source.check_unchanged(sha256)
-            return requests.call("PutObject", view, breaks=_BREAKS if source.size else None)
+            return requests.call("PutObject", lambda: Body(view, state), breaks)
 
     def _verdict(self, error: BaseException, lost: BaseException | None) -> BaseException:
         """Return what to raise: tell an object that already existed from one that may be ours."""
-        name = self._state.name
         verdict: BaseException
+        if isinstance(error, OutcomeUnknownError) or error is self._state.interrupted_by:
+            return error
         if lost is not None:
             verdict = OutcomeUnknownError(
-                f"{name}: an answer of the store was lost ({explain(lost)}), and a retry could not tell whether the "
-                f"object was stored ({explain(error)}): it may be stored; look with a read key"
+                f"an answer of the store was lost ({explain(lost)}), and a retry could not tell whether the object was "
+                f"stored ({explain(error)}): it may be stored; look with a downloader key"
             )
         elif retry.status_of(error) == 412 and "IfNoneMatch" in self._extra:
-            verdict = ObjectExistsError(f"{name} already exists and was not replaced")
+            verdict = ObjectExistsError("the object already exists and was not replaced")
         else:
             return error
         verdict.__cause__ = error

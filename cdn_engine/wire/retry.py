@@ -21,7 +21,7 @@ from cdn_engine.errors import StalledError, StoreProtocolError, explain
 from cdn_engine.log import log
 from cdn_engine.network_errors import root_cause
 
-__all__ = ["code_of", "delay", "is_busy", "retry_after", "status_of"]
+__all__ = ["code_of", "delay", "is_busy", "is_transient", "retry_after", "status_of"]
 
 # Attempts without progress before a transfer gives up: with the delays below, about a minute of outage.
 _MAX_ATTEMPTS = 9
@@ -79,7 +79,7 @@ def code_of(error: BaseException) -> str | None:
     return None
 
 
-def _is_transient(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return True if the same request may succeed on another attempt."""
     if isinstance(error, ClientError):
         return status_of(error) in _TRANSIENT_STATUS or code_of(error) in _TRANSIENT_CODES
@@ -123,7 +123,7 @@ def delay(error: BaseException, failures: int, what: str) -> float | None:
         what: What is being transferred, for the log.
     """
     asked = retry_after(error)
-    if failures >= _MAX_ATTEMPTS or not _is_transient(error) or asked > _LONGEST_RETRY_AFTER:
+    if failures >= _MAX_ATTEMPTS or not is_transient(error) or asked > _LONGEST_RETRY_AFTER:
         return None
     longest: float = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (failures - 1))
     seconds = max(asked, longest * random.uniform(0.5, 1.0))

@@ -57,6 +57,12 @@ def publisher(publisher_at, server):
 
 
 @pytest.fixture
+def short_rest(monkeypatch):
+    """Ask again soon when the answer to CompleteMultipartUpload was lost. It is five minutes otherwise."""
+    monkeypatch.setattr("cdn_engine.upload.completion._REST", 0.1)
+
+
+@pytest.fixture
 def unfinished_uploads(admin):
     """A function that returns the ids of a bucket's unfinished multipart uploads."""
 

@@ -1,7 +1,7 @@
 """Answers of the store that never arrive: when the upload can be retried, and when its outcome is unknown."""
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from payloads import PART, size_id
 from scripted_server import answering, losing_the_answer, resetting
 
@@ -64,6 +64,7 @@ def test_conditional_put_has_an_unknown_outcome_when_a_proxy_reports_a_failure(s
 
 
 @pytest.mark.portable
+@pytest.mark.usefixtures("short_rest")
 @pytest.mark.parametrize("operation", ["PutObject", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("then", [answering(503, "SlowDown"), answering(403, "AccessDenied")], ids=["503", "403"])
 def test_outcome_stays_unknown_whatever_follows_a_lost_answer(server, publisher, monkeypatch, operation, then):
@@ -72,29 +73,3 @@ def test_outcome_stays_unknown_whatever_follows_a_lost_answer(server, publisher,
     size = 1 if operation == "PutObject" else PART + 1
     with pytest.raises(OutcomeUnknownError, match="may be stored"):
         publisher.store("bucket", "key", bytes(size), overwrite=False)
-
-
-# CompleteMultipartUpload
-
-
-@pytest.mark.portable
-@pytest.mark.parametrize("overwrite", [True, False], ids=["overwrite", "no-overwrite"])
-@pytest.mark.parametrize("then", [answering(404, "NoSuchUpload"), PRECONDITION_FAILED], ids=["404", "412"])
-def test_complete_has_an_unknown_outcome_when_its_answer_is_lost(server, publisher, overwrite, then):
-    server.fault("CompleteMultipartUpload", losing_the_answer, then)
-    with pytest.raises(OutcomeUnknownError, match="may be stored"):
-        publisher.store("bucket", "key", bytes(PART + 1), overwrite=overwrite)
-
-
-@pytest.mark.portable
-def test_complete_has_an_unknown_outcome_when_it_is_never_answered(server, publisher_at):
-    server.fault("CompleteMultipartUpload", *[losing_the_answer] * 99)
-    with pytest.raises(OutcomeUnknownError, match="may be stored"):
-        publisher_at(server.url, deadline=2.0).store("bucket", "key", bytes(PART + 1))
-
-
-@pytest.mark.portable
-def test_complete_has_a_known_outcome_when_the_first_answer_is_no_such_upload(server, publisher):
-    server.fault("CompleteMultipartUpload", answering(404, "NoSuchUpload"))
-    with pytest.raises(ClientError, match="NoSuchUpload"):
-        publisher.store("bucket", "key", bytes(PART + 1))

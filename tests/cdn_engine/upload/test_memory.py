@@ -14,6 +14,7 @@ LIMIT = 64 << 20
 
 MEASURE = """
     import os, sys, threading, time
+    from boto3.s3.transfer import TransferConfig
     from cdn_manager import CDNCredentials, CDNManager
 
     def resident():
@@ -26,7 +27,8 @@ MEASURE = """
             time.sleep(0.002)
 
     url, bucket, size, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-    manager = CDNManager(CDNCredentials(url, "", "", "writer", "writer-secret"))
+    config = TransferConfig(multipart_threshold=int(sys.argv[5])) if sys.argv[5:] else None
+    manager = CDNManager(CDNCredentials(url, "", "", "writer", "writer-secret"), transfer_config=config)
     manager.store(bucket, "warm", b"warm")
     source = path or bytes(bytearray(os.urandom(1 << 20)) * (size >> 20))
     peak = [0]
@@ -37,9 +39,9 @@ MEASURE = """
 """
 
 
-def peak_of_upload(url, bucket, size, path=""):
+def peak_of_upload(url, bucket, size, path="", *threshold):
     """Return by how many bytes an upload makes a process grow."""
-    command = [sys.executable, "-P", "-c", textwrap.dedent(MEASURE), url, bucket, str(size), str(path)]
+    command = [sys.executable, "-P", "-c", textwrap.dedent(MEASURE), url, bucket, *map(str, (size, path, *threshold))]
     return ast.literal_eval(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -60,3 +62,14 @@ def test_file_is_uploaded_without_being_read_into_memory(folder, size, record_pr
         grown = peak_of_upload(server.url, "bucket", size, path)
     record_property(f"memory: MiB in all for a path of {size >> 20} MiB", f"{grown / 2**20:.1f}")
     assert grown <= LIMIT
+
+
+def test_file_that_goes_in_one_request_is_not_read_into_memory(folder, record_property):
+    path, size = folder / "payload", 600 << 20
+    with path.open("wb") as file:
+        file.truncate(size)
+    with ScriptedServer(keep_bodies=False) as server:
+        grown = peak_of_upload(server.url, "bucket", size, path, 1 << 30)
+        assert server.operations == ["PutObject", "PutObject"]
+    record_property(f"memory: MiB in all for one request of {size >> 20} MiB", f"{grown / 2**20:.1f}")
+    assert grown <= LIMIT / 4

@@ -1,5 +1,6 @@
 """What can be uploaded: bytes, paths, files and streams, and what happens when a source changes or cannot be read."""
 
+import errno
 import gc
 import gzip
 import io
@@ -13,7 +14,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from payloads import PART, payload_of, sha256
-from scripted_server import answering, dripping
+from scripted_server import answering, dripping, resetting
 
 from cdn_manager import ObjectChangedError
 
@@ -181,6 +182,45 @@ def test_source_that_changes_between_the_two_passes_is_not_stored(server, publis
         publisher.store("bucket", "key", kind(bytes(size)))
     assert not {"PutObject", "CompleteMultipartUpload"} & set(server.operations)
     assert server.operations.count("AbortMultipartUpload") == (size > 10)
+
+
+@pytest.mark.parametrize("kind", [Changing, Shrinking, Growing])
+def test_source_that_changes_while_it_is_streamed_is_not_stored(server, publisher_at, kind):
+    size = (8 << 20) + 1
+    publisher = publisher_at(server.url, transfer_config=TransferConfig(multipart_threshold=size))
+    with pytest.raises(ObjectChangedError):
+        publisher.store("bucket", "key", kind(bytes(size)))
+    assert all(request.received < size for request in server.requests)
+    assert server.operations in ([], ["PutObject"])
+
+
+def test_source_that_cannot_be_read_again_while_it_is_streamed_raises_its_own_error(server, publisher_at):
+    class Failing(io.BytesIO):
+        reads = 0
+
+        def readinto(self, buffer):
+            self.reads += 1
+            if self.reads > 25:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().readinto(buffer)
+
+    large = TransferConfig(multipart_threshold=64 << 20)
+    with pytest.raises(OSError, match="Input/output error"):
+        publisher_at(server.url, transfer_config=large).store("bucket", "key", Failing(bytes(16 << 20)))
+    assert server.operations in ([], ["PutObject"])
+
+
+def test_streamed_file_is_sent_again_from_its_beginning(server, publisher_at, folder):
+    payload = payload_of(9 << 20)
+    Path("payload").write_bytes(b"header" + payload)
+    server.fault("PutObject", resetting(after=1 << 20), answering(503))
+    large = TransferConfig(multipart_threshold=64 << 20)
+    with open("payload", "rb") as file:
+        file.seek(6)
+        result = publisher_at(server.url, transfer_config=large).store("bucket", "key", file)
+    assert server.requests[-1].body == payload
+    assert server.operations == ["PutObject"] * 3
+    assert result.sha256 == sha256(payload)
 
 
 @pytest.fixture
