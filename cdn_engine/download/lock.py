@@ -10,7 +10,7 @@ from io import FileIO
 
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.own_file import open_own, stat_own
-from cdn_engine.errors import DeadlineExceededError
+from cdn_engine.errors import DeadlineExceededError, UnsafePathError
 from cdn_engine.wire.deadline import Deadline
 from constants import log
 
@@ -94,6 +94,9 @@ class Lock:
                     on_wait()
                 time.sleep(_POLL)
         except BaseException:
+            with contextlib.suppress(OSError, UnsafePathError):
+                if self._file is None:  # Ctrl-C may have come between making the lock file and taking note of it
+                    self._file = open_own(self._folder.directory, self._name, "r")
             self.release()
             raise
 
