@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from cdn_engine.errors import UnsafePathError
 
@@ -53,7 +53,7 @@ class Target(os.PathLike[str]):
     name: str
 
     @classmethod
-    def of(cls, path: Any) -> Self:
+    def of(cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Self:
         """Return the target that a path names; the caller answers for the whole directory part.
 
         Args:

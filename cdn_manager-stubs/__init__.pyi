@@ -89,7 +89,7 @@ class CDNManager:
         self,
         folder: str,
         filename: str,
-        path: str | PathLike[str] | None = None,
+        path: str | bytes | PathLike[str] | PathLike[bytes] | None = None,
         progress: Callable[[int], object] | None = None,
         sha256: str | None = None,
     ) -> TransferResult: ...

@@ -90,8 +90,10 @@ class Directory:
 
     def open_file(self, name: str, flags: int) -> int:
         """Open a file, with the permissions of a plain ``open()`` if it is new. Return its descriptor."""
-        with self._naming(self._join(name)):
+        try:
             return os.open(self._at(name), flags | _NO_FOLLOW | _CLOSE_ON_EXEC, 0o666, dir_fd=self._descriptor)
+        except OSError as error:  # not by `_naming`, in which Ctrl-C would lose the descriptor
+            raise OSError(error.errno, error.strerror, self._join(name)) from None
 
     def make(self, name: str) -> None:
         """Make a directory."""
@@ -129,8 +131,6 @@ class Directory:
         descriptor, self._descriptor = self._descriptor, None if self._descriptor is None else -1
         if descriptor is not None and descriptor >= 0:
             os.close(descriptor)
-
-    __del__ = close
 
     def _join(self, name: str) -> str:
         return os.path.join(self.path, name)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import threading
+import weakref
 from typing import NoReturn
 
 from cdn_engine.download.directory import Directory
@@ -14,9 +15,9 @@ __all__ = ["Folder"]
 # How often a directory that another process removes at once is made again.
 _ATTEMPTS = 100
 
-# The directories that downloads of this process have made, and how many of them are in each. The last one to leave
-# removes it if it is empty, so that downloads that fail side by side leave nothing behind.
-_made: dict[str, int] = {}
+# The directories that downloads of this process have made, and who is in each. The last one to leave removes it if it
+# is empty, so that downloads that fail side by side leave nothing behind. Weak: Ctrl-C may keep one from leaving.
+_made: dict[str, "weakref.WeakSet[Folder]"] = {}
 _guard = threading.Lock()
 
 
@@ -83,22 +84,27 @@ class Folder:
 
     def leave(self) -> None:
         """Close the directory, and remove those that this process has made and in which nothing is left."""
-        directory, self._open = self._open, None
-        if directory is not None:
-            directory.close()
+        if self._open is not None:
+            self._open.close()
+            self._open = None
         while self._new:
-            parent, name = self._new.pop()
+            parent, name = self._new[-1]  # not taken off before all is done, for the call that Ctrl-C makes necessary
             path = os.path.join(parent.path, name)
-            with _guard, contextlib.suppress(OSError):
-                _made[path] -= 1
-                if not _made[path]:
-                    del _made[path]
-                    parent.remove(name)
+            with _guard:
+                users = _made.get(path)
+                if users is not None:
+                    users.discard(self)
+                    if not users:
+                        with contextlib.suppress(OSError):
+                            parent.remove(name)
+                        del _made[path]
             parent.close()
+            self._new.pop()
 
     def abandon(self) -> None:
         """Close the directory in a forked child, and leave everything to the parent."""
-        self._new.clear()
+        while self._new:
+            self._new.pop()[0].close()
         if self._open is not None:
             self._open.close()
 
@@ -146,13 +152,15 @@ class Folder:
             except FileNotFoundError:
                 if not create:
                     raise
-                with contextlib.suppress(FileExistsError):  # another process was faster: it is not ours to remove
-                    parent.make(name)
-                    _made.setdefault(path, 0)
-                child = parent.child(name)
+                child = None
+                _made.setdefault(path, weakref.WeakSet())
             if path in _made:
-                _made[path] += 1
+                _made[path].add(self)
                 self._new.append((parent, name))
+            if child is None:
+                with contextlib.suppress(FileExistsError):  # another process was faster
+                    parent.make(name)
+                child = parent.child(name)
         return child
 
 

@@ -10,7 +10,7 @@ from io import FileIO
 
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.own_file import open_own, stat_own
-from cdn_engine.errors import DeadlineExceededError
+from cdn_engine.errors import DeadlineExceededError, UnsafePathError
 from cdn_engine.log import log
 from cdn_engine.wire.deadline import Deadline
 
@@ -19,6 +19,7 @@ __all__ = ["Lock"]
 _POLL = 0.05  # seconds between two attempts to get the lock
 _SILENT = 1.0  # seconds of waiting before that is said
 _TICK = 0.5  # seconds between two calls of ``on_wait``
+_STALE = 10  # removed lock files that one attempt may meet; a file system without stable inodes makes all look so
 _ATTEMPTS = 100  # to make the lock file before others remove its directory
 
 _NO_LOCKS = (
@@ -39,6 +40,9 @@ if sys.platform == "win32":
             raise
         return True
 
+    def _unlock(descriptor: int) -> None:
+        """Do nothing: closing unlocks."""
+
 else:
     import fcntl
 
@@ -49,6 +53,11 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(descriptor: int) -> None:
+        """Unlock the file, also for a process forked by C code, which still has the descriptor."""
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class Lock:
@@ -94,6 +103,9 @@ class Lock:
                     on_wait()
                 time.sleep(_POLL)
         except BaseException:
+            with contextlib.suppress(OSError, UnsafePathError):
+                if self._file is None:  # Ctrl-C may have come between making the lock file and taking note of it
+                    self._file = open_own(self._folder.directory, self._name, "r")
             self.release()
             raise
 
@@ -107,7 +119,10 @@ class Lock:
             if os.name != "nt" and _is_free(file) and self._is_current(file):
                 self._unlink()
         finally:
-            _unlock(file)
+            try:
+                _unlock(file.fileno())
+            finally:
+                file.close()
         if os.name == "nt":  # where no open file can be removed, and so nobody's but ours
             self._unlink()
 
@@ -118,7 +133,7 @@ class Lock:
 
     def _get(self) -> bool:
         """Make one attempt. Return True if the lock is ours, and its file is the one that others find."""
-        while True:
+        for _ in range(_STALE):
             if self._file is None or self._file.closed:
                 self._file = self._open()
             try:
@@ -129,6 +144,7 @@ class Lock:
             if self._is_current(self._file):
                 return True
             self._file.close()
+        return False
 
     def _open(self) -> FileIO:
         """Open the lock file, in a directory made anew if another process has removed it because it was empty."""
@@ -171,12 +187,3 @@ def _is_free(file: FileIO) -> bool:
         return _try(file.fileno())
     except OSError:  # no locks here: nobody holds one
         return True
-
-
-def _unlock(file: FileIO) -> None:
-    try:
-        if sys.platform != "win32":  # closing is not enough while a process forked by C code shares the descriptor
-            with contextlib.suppress(OSError):
-                fcntl.flock(file.fileno(), fcntl.LOCK_UN)
-    finally:
-        file.close()

@@ -90,6 +90,13 @@ class Partial:
     def unlock(self) -> None:
         """Let go of everything, and remove the lock file and new directories that are empty. May be called again."""
         try:
+            self._unlock()
+        except BaseException:  # Ctrl-C in the middle of it: the rest is done before that is passed on
+            self._unlock()
+            raise
+
+    def _unlock(self) -> None:
+        try:
             self._let_go()
         finally:
             try:

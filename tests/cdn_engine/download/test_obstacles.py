@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from downloads import start_child
+from objects import put
 
 from cdn_engine import _disk
 from cdn_engine.download.directory import Directory
@@ -86,6 +87,28 @@ def test_file_that_the_system_does_not_let_replace(refused, folder, monkeypatch,
     error = refused(OSError, path="target")
     assert error.errno in (errno.EBUSY, errno.EPERM)
     assert error.filename == str(folder / "target")
+
+
+@posix_only
+def test_name_with_a_character_that_the_file_system_refuses(refused, folder, monkeypatch):
+    """As vfat, which reports it when the name is made and not when it is looked up."""
+    open_file = Directory.open_file
+
+    def refuse(directory, name, flags):
+        if "?" in name and flags & os.O_CREAT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
+        return open_file(directory, name, flags)
+
+    monkeypatch.setattr(Directory, "open_file", refuse)
+    assert refused(OSError, "what?").filename.endswith("what?")
+
+
+@posix_only
+def test_unusual_characters_are_kept_where_the_file_system_takes_them(connect, admin, samples, folder):
+    key = 'a "quoted" <name>? 日本語*' + "ä" * 100
+    put(admin, samples, key, b"payload")
+    connect().fetch(samples, key)
+    assert os.listdir(folder / samples) == [key]
 
 
 def test_directory_that_the_system_does_not_let_change(refused, folder, monkeypatch):
