@@ -59,8 +59,8 @@ def say(text: str) -> None:
 
 
 def print_event(event: Mapping[str, object]) -> None:
-    """Write one JSON object to stdout, in ASCII."""
-    print(json.dumps(event).replace("\x7f", "\\u007f"), flush=True)  # DEL is ASCII too
+    """Write one JSON object to stdout, in printable ASCII."""
+    print(json.dumps(event), flush=True)
 
 
 def complain(problem: BaseException | str, subject: str = "", traceback: bool = False) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import io
+import logging
 import os
 import re
 import subprocess
@@ -151,6 +152,13 @@ def test_text_of_the_store_cannot_control_the_terminal_or_forge_a_line(hostile, 
     if "--verbose" in way:
         assert "Traceback (most recent call last):" in lines
         assert [line for line in lines if line.startswith('  File "')]
+
+
+@pytest.mark.portable
+def test_line_of_the_log_cannot_control_the_terminal_or_forge_a_line(config, capsys):
+    assert run("check", "--quiet") == 0
+    logging.getLogger("cdn_manager").error("lost %s", "\x1b[2J\ncdn-manager: forged")
+    assert capsys.readouterr().err == "cdn-manager: lost \\x1b[2J\\ncdn-manager: forged\n"
 
 
 @pytest.mark.portable
