@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from cdn_cli.console import UsageError, complain
 from cdn_cli.keys import directories
 from cdn_cli.transfer import Transfer
-from cdn_engine.errors import UnsafePathError, explain
-from cdn_engine.paths import RESERVED_PREFIX, path_below
+from cdn_engine.errors import explain
+from cdn_engine.paths import RESERVED_PREFIX, objection_to_key
 
 __all__ = ["find_files"]
-
-# Stands for the folder of a download on another machine. It does not exist here, so that links on this machine do not
-# matter to the check of a key.
-_EDGE_FOLDER = "the folder of a download"
 
 
 def find_files(paths: list[str], prefix: str, config: str, quiet: bool) -> list[Transfer]:
@@ -61,13 +57,12 @@ def _size(path: str) -> int | None:
 def _objection(transfer: Transfer, config: str) -> str | None:
     """Return why a file must not or cannot be uploaded; None if it can."""
     path = transfer.path
+    if problem := objection_to_key(transfer.key):
+        return f"{path!r}: rename the file, or change --prefix: no machine could download {transfer.key!r}: {problem}"
     try:
-        path_below(_EDGE_FOLDER, transfer.key)
         kind = os.stat(path).st_mode
         if os.path.exists(config) and os.path.samefile(path, config):
             return f"{path!r} is the configuration file in use: this would publish the credentials"
-    except UnsafePathError as error:
-        return f"{path!r}: rename the file, or change --prefix: {error}"
     except OSError as error:
         return explain(error)
     if not stat.S_ISREG(kind):
