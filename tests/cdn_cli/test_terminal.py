@@ -109,7 +109,7 @@ def test_second_ctrl_c_leaves_an_upload_whose_connection_is_dead_and_names_it(re
     upload.read_until(SOME_OF_THE_MODEL)
     relay.flows.clear()
     upload.press_ctrl_c()
-    upload.read_until("waiting up to 600 s")
+    upload.read_until("cdn-manager: waiting up to 600 s for the store to delete what it has of unfinished uploads; ")
     upload.press_ctrl_c()
     assert upload.wait() == 130
     assert f"cdn-manager: {bucket}/model.safetensors: the upload had not ended: parts of it may remain" in upload.screen
