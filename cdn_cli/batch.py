@@ -191,7 +191,8 @@ class Batch:
         try:
             transfer, future = ended.get(timeout=_TICK)
         except queue.Empty:
-            self.display.tick()
+            if self.signal is None:  # afterwards, there is no time left to show
+                self.display.tick()
             return
         self.running -= 1
         self.ended.add(transfer)
