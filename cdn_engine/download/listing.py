@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from cdn_engine.errors import NotAStoreError, StoreProtocolError
+from cdn_engine.errors import StoreProtocolError
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 
@@ -29,7 +29,7 @@ def list_sizes(client: Any, bucket: str, prefix: str) -> dict[str, int | None]:
 
     Raises:
         StoreProtocolError: The store's answer is no listing, or not a whole one.
-        NotAStoreError: A web page answers in its place.
+        NotAStoreError: A web page or a redirect answers in its place.
         botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
 
     Thread-safety: safe.
@@ -81,22 +81,10 @@ def _page(client: Any, arguments: dict[str, str]) -> dict[str, Any]:
         page: dict[str, Any] = attempt.call(client.list_objects_v2, **arguments)
         return page
     except (ClientError, ResponseParserError) as error:
-        _name_the_unreadable(error, attempt.raw)
+        # What is no XML, botocore quotes in full, or takes for a 500.
+        if attempt.raw.status == 200 and (retry.code_of(error) or "500").isdigit():
+            raise StoreProtocolError("the store's listing is cut off, or no XML") from error
         raise
-
-
-def _name_the_unreadable(error: Exception, answer: Any) -> None:
-    """Raise an error of our own if the answer was no XML, which botocore takes for a 500, or quotes in full.
-
-    Raises:
-        NotAStoreError: It was a web page.
-        StoreProtocolError: It was something else, or the connection broke.
-    """
-    if answer is None or answer.status != 200 or not (retry.code_of(error) or "500").isdigit():
-        return
-    if "html" in answer.headers.get("Content-Type", "").lower():
-        raise NotAStoreError("a web page answers in the place of a listing") from error
-    raise StoreProtocolError("the store's listing is cut off, or no XML") from error
 
 
 def _entry(entry: dict[str, Any], prefix: str) -> tuple[str, int | None]:
