@@ -10,8 +10,9 @@ import signal
 import sys
 from argparse import Namespace
 
+from cdn_cli.arguments import options_first
 from cdn_cli.console import FAILED, USAGE, UsageError, complain, flush, status_of_signal
-from cdn_cli.parser import build_parser
+from cdn_cli.parser import VALUED_OPTIONS, build_parser
 
 __all__ = ["main"]
 
@@ -41,7 +42,7 @@ def _parse(arguments: list[str] | None) -> Namespace:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    return parser.parse_args(arguments)
+    return parser.parse_args(options_first(sys.argv[1:] if arguments is None else arguments, VALUED_OPTIONS))
 
 
 def _run(options: Namespace) -> int:
@@ -53,7 +54,8 @@ def _run(options: Namespace) -> int:
         status: int = options.run(options)
         return status
     except UsageError as error:
-        complain(error, traceback=options.verbose)
+        for problem in error.args:
+            complain(problem)
         return USAGE
     except KeyboardInterrupt:
         complain("interrupted")

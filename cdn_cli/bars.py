@@ -44,7 +44,7 @@ class BarsDisplay(LinesDisplay):
             redirect_stdout=sys.stdout.isatty(),
         )
         self.bars: dict[Transfer, TaskID] = {}
-        self.overall = self.progress.add_task(self._ended_of_all(), total=self.total, note="", visible=self.count > 1)
+        self.overall = self.progress.add_task(self.files(), total=self.total, note="", visible=self.count > 1)
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -74,8 +74,8 @@ class BarsDisplay(LinesDisplay):
     def advance(self, transfer: Transfer, count: int) -> None:
         with self.lock:
             super().advance(transfer, count)
-            self.progress.advance(self.bars[transfer], count)
-            self.progress.advance(self.overall, count)
+            for bar in (self.bars[transfer], self.overall):
+                self.progress.update(bar, advance=count)  # unlike advance(), without a negative count in the speed
 
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
         super().finish(transfer, result, seconds)
@@ -93,7 +93,4 @@ class BarsDisplay(LinesDisplay):
         self.progress.remove_task(self.bars.pop(transfer))
 
     def _update_overall(self) -> None:
-        self.progress.update(self.overall, description=self._ended_of_all(), total=self.total)
-
-    def _ended_of_all(self) -> str:
-        return f"{self.ended} of {self.count} files"
+        self.progress.update(self.overall, description=self.files(), total=self.total)

@@ -12,9 +12,12 @@ from typing import Self, TypeAlias
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
+from cdn_cli.console import say
+from cdn_cli.direction import Direction
 from cdn_cli.progress import Display
 from cdn_cli.transfer import Transfer
-from cdn_manager import TransferResult
+from cdn_engine.wire.tls import ca_bundle
+from cdn_manager import CDNError, TransferResult
 
 __all__ = ["Batch", "Interrupted", "Progress"]
 
@@ -26,10 +29,8 @@ _Outcomes: TypeAlias = queue.SimpleQueue[tuple[Transfer, _Outcome]]
 # What ends a process from outside: Ctrl-C; a service manager or a shutdown; a terminal or connection that closes.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-# Seconds that transfers have to end after a signal. One whose connection is dead takes longer; the process then exits
-# without it, which files on disk are made to survive.
-_PATIENCE = 2.0
-
+_SAME_SIGNAL = 0.5  # seconds; a terminal and a service manager may send one twice
+_SILENCE = 1.0  # seconds of waiting, after which it is said what for
 _TICK = 0.1  # seconds that the main thread waits at a time
 
 
@@ -40,19 +41,22 @@ class Interrupted(Exception):
 class Batch:
     """Some transfers, each of which may fail without affecting the others.
 
-    Within its ``with`` block, a signal that asks the process to exit ends ``run`` instead, and further signals are
-    ignored, so that the caller can report what was done before leaving the block. For the main thread.
+    Within its ``with`` block, a signal that asks the process to exit ends ``run`` instead, and a second one ends its
+    wait for running transfers, so that the caller can report what was done before leaving the block. For the main
+    thread.
 
     Args:
         move: Called with a ``Transfer`` and a progress callback, in a thread of the pool; returns the result.
         transfers: The transfers.
         jobs: How many may run at a time.
         display: Is told what happens.
+        direction: Uploads or downloads.
 
     Attributes:
         done: The results of the transfers that succeeded, by transfer.
         failed: The exceptions of those that failed, by transfer.
         begun: The transfers that were started.
+        ended: Those of them that have ended, in whatever way.
         signal: The number of the signal that interrupted it, or None.
         unreachable: True if it gave up because nothing could connect to the store.
         error: The exception of the display that ended it, or None.
@@ -60,14 +64,21 @@ class Batch:
         seconds: How long all of it took.
     """
 
-    def __init__(self, move: _Move, transfers: Iterable[Transfer], jobs: int, display: Display) -> None:
+    def __init__(
+        self, move: _Move, transfers: Iterable[Transfer], jobs: int, display: Display, direction: Direction
+    ) -> None:
         self.move = move
-        self.transfers = sorted(transfers, key=lambda transfer: transfer.size or 0, reverse=True)
+        # Those of unknown size come first: some of them are bound to fail, and should do so at once.
+        self.transfers = sorted(
+            transfers, key=lambda transfer: (transfer.size is None, transfer.size or 0), reverse=True
+        )
         self.jobs = jobs
         self.display = display
+        self.direction = direction
         self.done: dict[Transfer, TransferResult] = {}
         self.failed: dict[Transfer, BaseException] = {}
         self.begun: set[Transfer] = set()
+        self.ended: set[Transfer] = set()
         self.signal: int | None = None
         self.unreachable = False
         self.error: Exception | None = None
@@ -76,6 +87,8 @@ class Batch:
         self._kept: dict[Transfer, int] = {}
         self._received = False  # some transfer has moved a byte over the network
         self._stopping = False
+        self._signalled = 0.0
+        self._leaving = False
 
     def __enter__(self) -> Self:
         self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -92,9 +105,12 @@ class Batch:
                 signal.signal(number, handler)
 
     def _interrupt(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
         if not self._stopping:
-            self.signal = number
+            self.signal, self._signalled = number, now
             self._stopping = True
+        elif now - self._signalled >= _SAME_SIGNAL:
+            self._leaving = True
 
     def expect(self, transfer: Transfer, size: int | None, kept: int) -> None:
         """Tell what is known about a transfer before it begins. For ``move``.
@@ -124,10 +140,19 @@ class Batch:
         finally:
             self._stopping = True
             pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + _PATIENCE
-        while self.running and time.monotonic() < deadline:
-            self._wait_for_one(ended)
+        self._wait_for_all(ended)
         self.seconds = time.monotonic() - began
+
+    def _wait_for_all(self, ended: _Outcomes) -> None:
+        """Give running transfers the time to end, and say what they need it for."""
+        patience = self.direction.patience
+        began = time.monotonic()
+        said = False
+        while self.running and not self._leaving and (waited := time.monotonic() - began) < patience:
+            if waited >= _SILENCE and not said:
+                said = True
+                say(f"waiting up to {patience:.0f} s for {self.direction.waiting}; Ctrl-C leaves at once")
+            self._wait_for_one(ended)
 
     def _run_one(self, transfer: Transfer) -> tuple[TransferResult, float]:
         began = time.monotonic()
@@ -138,6 +163,8 @@ class Batch:
             if self._stopping and not told_to_end:
                 told_to_end = True  # once only: the engine reports again while it tidies up the partial file
                 raise Interrupted
+            if not count:
+                return  # nothing has moved: the engine asks whether to go on
             if count == self._kept.pop(transfer, None):
                 self.display.resume(transfer, count)
             else:
@@ -164,9 +191,11 @@ class Batch:
         try:
             transfer, future = ended.get(timeout=_TICK)
         except queue.Empty:
-            self.display.tick()
+            if self.signal is None:  # afterwards, there is no time left to show
+                self.display.tick()
             return
         self.running -= 1
+        self.ended.add(transfer)
         if future.cancelled():
             return
         error = future.exception()
@@ -188,9 +217,11 @@ class Batch:
 
 def _never_connected(error: BaseException) -> bool:
     """Return True if a transfer failed before it had a connection to the store."""
-    # botocore raises HTTPClientError itself for what it has no class for, such as a missing CA bundle. The classes
-    # derived from it are about a connection that was made.
-    return isinstance(error, BotocoreConnectionError) or type(error) is HTTPClientError
+    if isinstance(error, OSError):
+        return bool(error.filename == ca_bundle()[0])
+    # Raised themselves for what has no class of its own, such as a proxy that cannot be used. The classes derived from
+    # them are about a connection that was made.
+    return isinstance(error, BotocoreConnectionError) or type(error) in (CDNError, HTTPClientError)
 
 
 def _put(ended: _Outcomes, transfer: Transfer, future: _Outcome) -> None:

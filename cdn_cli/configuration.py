@@ -3,16 +3,12 @@
 import logging
 import os
 
-from botocore.config import Config
-
 from cdn_cli.console import UsageError, say
 from cdn_config import ConfigError, load_credentials
 from cdn_engine.errors import explain
 from cdn_manager import CDNCredentials, CDNManager
 
 __all__ = ["config_path", "open_manager", "read_credentials"]
-
-_CONNECTIONS = 8  # the most that the engine opens for one transfer
 
 
 def config_path(option: str | None) -> str:
@@ -38,30 +34,33 @@ def read_credentials(path: str, quiet: bool) -> CDNCredentials:
     try:
         return load_credentials(path)
     except FileNotFoundError as error:
-        raise UsageError(f"no file {path!r}: name the credentials file with --config FILE or CDN_CONFIG") from error
+        raise UsageError(
+            f"no file {path!r}: create it with the lines 'host: URL', 'downloader_access_key: KEY' and "
+            "'downloader_access_secret: SECRET' (to upload, 'uploader_...'), or name the credentials file with "
+            "--config FILE or CDN_CONFIG"
+        ) from error
     except ConfigError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"the credentials cannot be read: {explain(error)}") from error
 
 
-def open_manager(path: str, jobs: int, quiet: bool) -> CDNManager:
-    """Return a manager that has connections for ``jobs`` transfers at a time.
+def open_manager(path: str, quiet: bool) -> CDNManager:
+    """Return a manager.
 
     Args:
         path: The file with the credentials.
-        jobs: How many transfers run at a time.
         quiet: Show only the errors in the library's log.
 
     Raises:
         UsageError: The file does not hold credentials, or cannot be read.
     """
-    return CDNManager(read_credentials(path, quiet), config=Config(max_pool_connections=_CONNECTIONS * jobs))
+    return CDNManager(read_credentials(path, quiet))
 
 
 class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
+        say(record.getMessage())
 
 
 def _show_log(level: int) -> None:

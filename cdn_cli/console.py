@@ -1,8 +1,10 @@
 """Writes to the terminal, and names the exit statuses."""
 
 import contextlib
+import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import NamedTuple
 
 __all__ = [
@@ -13,9 +15,13 @@ __all__ = [
     "UsageError",
     "complain",
     "complain_about_output",
+    "files_text",
     "flush",
+    "print_event",
     "printable",
+    "rate_text",
     "say",
+    "seconds_text",
     "size_text",
     "status_of_signal",
 ]
@@ -24,7 +30,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 
 class UsageError(Exception):
-    """The command line or the configuration is wrong."""
+    """The command line or the configuration is wrong. Each argument is a problem, and becomes a line."""
 
 
 class Output(NamedTuple):
@@ -49,7 +55,12 @@ def status_of_signal(number: int) -> int:
 def say(text: str) -> None:
     """Write one line to stderr."""
     with contextlib.suppress(OSError):  # the terminal is gone
-        print(f"cdn-manager: {text}", file=sys.stderr)
+        print(f"cdn-manager: {printable(text)}", file=sys.stderr)
+
+
+def print_event(event: Mapping[str, object]) -> None:
+    """Write one JSON object to stdout, in printable ASCII."""
+    print(json.dumps(event), flush=True)
 
 
 def complain(problem: BaseException | str, subject: str = "", traceback: bool = False) -> None:
@@ -61,10 +72,18 @@ def complain(problem: BaseException | str, subject: str = "", traceback: bool = 
         traceback: Write an exception's traceback above the line.
     """
     if isinstance(problem, BaseException) and traceback:
-        from traceback import print_exception
+        _print_traceback(problem)
+    say(subject + (problem if isinstance(problem, str) else _reason(problem)))
 
-        print_exception(problem)
-    say(printable(subject + (problem if isinstance(problem, str) else _reason(problem))))
+
+def _print_traceback(error: BaseException) -> None:
+    from traceback import format_exception
+
+    with contextlib.suppress(OSError):
+        for block in format_exception(error):
+            # Python's own blocks may have several lines. An exception's text is one, whatever it contains.
+            lines = block[:-1].split("\n") if block.startswith((" ", "\n")) else [block[:-1]]
+            print(*map(printable, lines), sep="\n", file=sys.stderr)
 
 
 def complain_about_output(error: BaseException, traceback: bool = False) -> None:
@@ -97,9 +116,11 @@ def flush(status: int) -> int:
 
 def printable(text: str) -> str:
     """Escape whatever could control the terminal in text from the network or the file system."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    try:
+        from cdn_engine.errors import printable as escape
+    except Exception:  # the engine cannot be imported, which is what the text reports
+        return repr(text)[1:-1]
+    return escape(text)
 
 
 def size_text(count: int) -> str:
@@ -112,3 +133,19 @@ def size_text(count: int) -> str:
             return f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time as people read it: ``12 ms``, ``3.4 s``."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{max(1, round(seconds * 1000))} ms"
+
+
+def rate_text(count: int, seconds: float) -> str:
+    """Return bytes a second as people read them: ``4.2 MB/s``; nothing if that is less than one."""
+    rate = int(count / seconds) if seconds > 0 else 0
+    return f"{size_text(rate)}/s" if rate > 0 else ""
+
+
+def files_text(count: int) -> str:
+    """Return a number of files as people read it."""
+    return "1 file" if count == 1 else f"{count} files"

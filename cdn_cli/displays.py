@@ -30,7 +30,7 @@ def choose(output: Output, bucket: str, transfers: Sequence[Transfer]) -> Displa
         except ImportError:
             pass  # rich is optional
         else:
-            console = Console(stderr=True)
+            console = Console(stderr=True, soft_wrap=True)  # a message above the bars stays one line
             if not console.is_dumb_terminal:  # one that cannot move its cursor
                 return BarsDisplay(transfers, output.verbose, console)
     return LinesDisplay(transfers, output.verbose)

@@ -4,9 +4,13 @@ import argparse
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["build_parser"]
+from cdn_cli.console import printable
+
+__all__ = ["VALUED_OPTIONS", "build_parser"]
+
+VALUED_OPTIONS = frozenset({"--config", "--into", "--jobs", "--prefix", "--sha256"})
 
 _WIDTH = 80  # columns of --help on every terminal, because the documentation shows the same text
 
@@ -37,15 +41,13 @@ supports. With KEY, also see whether that object can be read and fits on disk.""
 def build_parser() -> ArgumentParser:
     """Return the parser. The namespace it makes has ``run``, a function that takes it and returns the exit status."""
     parser = _parser(
-        ArgumentParser,
+        _Parser,
         prog="cdn-manager",
         usage="cdn-manager [--config FILE] COMMAND ...",
         description="Move big files to and from an S3-compatible CDN.",
         epilog=_EPILOG,
     )
-    _add_common(parser)
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    parser.set_defaults(config=None, json=False, quiet=False, verbose=False)
+    _add_common(parser, "show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="cdn-manager")
     _add_upload(commands.add_parser)
     _add_download(commands.add_parser)
@@ -124,16 +126,13 @@ def _parser(make: Callable[..., ArgumentParser], *name: str, **arguments: Any) -
     return make(*name, formatter_class=formatter, allow_abbrev=False, **arguments)
 
 
-def _add_common(parser: ArgumentParser) -> None:
-    """Add the options that may stand before the command as well as after it."""
-    # With a default of its own, the command would override what stood before it.
-    unset: dict[str, Any] = {"default": argparse.SUPPRESS}
-    parser.add_argument(
-        "--config", metavar="FILE", help="credentials file; default: $CDN_CONFIG or ./cdn.yaml", **unset
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object per line", **unset)
-    parser.add_argument("--quiet", action="store_true", help="print only errors", **unset)
-    parser.add_argument("--verbose", action="store_true", help="print a line for each file, and tracebacks", **unset)
+def _add_common(parser: ArgumentParser, version: str = argparse.SUPPRESS) -> None:
+    """Add the options of every command, and ``--version`` with its help."""
+    parser.add_argument("--config", metavar="FILE", help="credentials file; default: $CDN_CONFIG or ./cdn.yaml")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+    parser.add_argument("--quiet", action="store_true", help="print only errors")
+    parser.add_argument("--verbose", action="store_true", help="print a line for each file, and tracebacks")
+    parser.add_argument("--version", action=_Version, nargs=0, help=version)
 
 
 def _add_jobs(parser: ArgumentParser) -> None:
@@ -161,6 +160,11 @@ def _sha256(text: str) -> str:
     if not re.fullmatch("[0-9a-fA-F]{64}", text):
         raise ArgumentTypeError("must be 64 hexadecimal digits")
     return text
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it quotes what was typed
 
 
 class _Version(argparse.Action):

@@ -1,13 +1,12 @@
 """Shows the progress of a batch as JSON or plain lines."""
 
-import json
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from typing import Self
 
-from cdn_cli.console import printable, size_text
+from cdn_cli.console import files_text, print_event, printable, rate_text, seconds_text, size_text
 from cdn_cli.transfer import Transfer
 from cdn_engine.errors import explain
 from cdn_manager import TransferResult
@@ -62,12 +61,12 @@ class JsonDisplay(Display):
 
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
         event = {"event": "done", "path": transfer.path, **result._asdict(), "seconds": round(seconds, 3)}
-        print(json.dumps(event), flush=True)
+        print_event(event)
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:
         event = {"event": "failed", "bucket": self.bucket, "key": transfer.key, "path": transfer.path,
                  "error": type(error).__name__, "reason": explain(error)}  # fmt: skip
-        print(json.dumps(event), flush=True)
+        print_event(event)
 
 
 class LinesDisplay(Display):
@@ -78,7 +77,8 @@ class LinesDisplay(Display):
         self.count = len(transfers)
         self.unknown = {transfer for transfer in transfers if transfer.size is None}
         self.known = sum(transfer.size or 0 for transfer in transfers)
-        self.ended = 0
+        self.done = 0
+        self.failed = 0
         self.lock = threading.RLock()
         self.bytes = 0
         self.resumed = 0
@@ -105,15 +105,17 @@ class LinesDisplay(Display):
             self.bytes += count
 
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
-        self.ended += 1
+        self.done += 1
         self.expect(transfer, result.size)
         if self.verbose:
             resumed = f", {size_text(result.resumed_from)} from an earlier run" if result.resumed_from else ""
-            print(f"{printable(transfer.key)}: {size_text(result.size)} in {seconds:.1f} s{resumed}")
+            unverified = "" if result.sha256 else ", not verified"
+            line = f"{transfer.key}: {size_text(result.size)} in {seconds_text(seconds)}{resumed}{unverified}"
+            print(printable(line))
         self.tick()
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:
-        self.ended += 1
+        self.failed += 1
         self.expect(transfer, 0)
         self.tick()
 
@@ -122,16 +124,17 @@ class LinesDisplay(Display):
         if now - self.printed < _INTERVAL:
             return
         self.printed = now
-        rate = (self.bytes - self.resumed) / (now - self.began)
-        of_total = left = ""
-        total = self.total
+        moved, seconds, total = self.bytes - self.resumed, now - self.began, self.total
+        parts = [self.files(), size_text(max(0, self.bytes))]  # negative for a moment, if a part is sent again
         if total is not None:
-            of_total = f" of {size_text(total)}"
-            if rate > 0:
-                minutes, seconds = divmod(int((total - self.bytes) / rate), 60)
-                left = f", {minutes}:{seconds:02} left"
-        print(
-            f"{self.ended} of {self.count} files, {size_text(self.bytes)}{of_total}, {size_text(int(rate))}/s{left}",
-            file=sys.stderr,
-            flush=True,
-        )
+            parts[-1] += f" of {size_text(max(total, self.bytes))}"  # an object may have grown since it was listed
+        if rate := rate_text(moved, seconds):
+            parts.append(rate)
+            if total is not None:
+                left = max(0, total - self.bytes) * seconds / moved
+                parts.append(f"{int(left) // 60}:{int(left) % 60:02} left")
+        print(*parts, sep=", ", file=sys.stderr, flush=True)
+
+    def files(self) -> str:
+        """Return how many files are done, and how many have failed."""
+        return f"{self.done} of {files_text(self.count)}" + (f", {self.failed} failed" if self.failed else "")

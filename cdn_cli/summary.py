@@ -1,30 +1,40 @@
 """Runs a batch and reports how it ended."""
 
-import json
 import os
 from typing import Any
 
 from cdn_cli.batch import Batch
-from cdn_cli.console import DONE, FAILED, Output, complain, complain_about_output, flush, size_text, status_of_signal
+from cdn_cli.console import (
+    DONE,
+    FAILED,
+    Output,
+    complain,
+    complain_about_output,
+    files_text,
+    flush,
+    print_event,
+    rate_text,
+    seconds_text,
+    size_text,
+    status_of_signal,
+)
 
-__all__ = ["run_and_report"]
+__all__ = ["run_and_report", "summary_text"]
 
 
-def run_and_report(batch: Batch, bucket: str, output: Output, verb: str, advice: str) -> int:
+def run_and_report(batch: Batch, bucket: str, output: Output) -> int:
     """Run the transfers of a batch, report how they ended, and return the exit status.
 
     Args:
         batch: The batch.
         bucket: The bucket that it is about.
         output: How much to write.
-        verb: What happened to the files, such as "uploaded".
-        advice: What to do after an interruption.
     """
     with batch:
         try:
             with batch.display:
                 batch.run()
-            status = _report(batch, bucket, output, verb, advice)
+            status = _report(batch, bucket, output)
         except OSError as error:  # of the output
             if batch.signal is None:
                 complain_about_output(error, output.verbose)
@@ -36,25 +46,35 @@ def run_and_report(batch: Batch, bucket: str, output: Output, verb: str, advice:
     return status
 
 
-def _report(batch: Batch, bucket: str, output: Output, verb: str, advice: str) -> int:
+def _report(batch: Batch, bucket: str, output: Output) -> int:
     if batch.error is not None and batch.signal is None:
         complain_about_output(batch.error, output.verbose)
         return FAILED
     count = len(batch.transfers)
     summary = _summarize(batch)
     if output.json:
-        print(json.dumps(summary))
+        print_event(summary)
     elif not output.quiet:
-        _print_summary(summary, count, verb)
+        print(summary_text(summary, count, batch.direction.verb))
+    _warn_of_the_unverifiable(batch, bucket)
     for transfer, error in batch.failed.items():
-        subject = f"{bucket}/{transfer.key}"
-        complain(error, "" if str(error).startswith(subject) else f"{subject}: ", output.verbose)
+        complain(error, f"{bucket}/{transfer.key}: ", output.verbose)
     if batch.signal is not None:
-        complain(f"interrupted with {len(batch.done)} of {count} done; {advice}")
+        if batch.direction.left:
+            for transfer in batch.begun - batch.ended:
+                complain(f"{bucket}/{transfer.key}: {batch.direction.left}")
+        complain(f"interrupted with {len(batch.done)} of {count} done; {batch.direction.advice}")
         return status_of_signal(batch.signal)
     if summary["not_tried"]:
         complain(f"no connection to the store: {summary['not_tried']} of {count} files were not tried")
     return FAILED if batch.failed else DONE
+
+
+def _warn_of_the_unverifiable(batch: Batch, bucket: str) -> None:
+    for transfer, result in batch.done.items():
+        if result.sha256 is None and result.etag is None:
+            complain(f"{bucket}/{transfer.key}: not verified: it came without a SHA-256 and without an ETag, so "
+                     "nothing shows that it is the object")  # fmt: skip
 
 
 def _summarize(batch: Batch) -> dict[str, Any]:
@@ -64,6 +84,7 @@ def _summarize(batch: Batch) -> dict[str, Any]:
         "event": "summary",
         "done": len(batch.done),
         "failed": len(batch.failed),
+        "unverified": sum(result.sha256 is None for result in results),  # never an upload, which computes it
         "not_tried": len(batch.transfers) - len(batch.begun),
         "interrupted": batch.signal is not None,
         "size": sum(result.size for result in results),
@@ -73,13 +94,28 @@ def _summarize(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _print_summary(summary: dict[str, Any], count: int, verb: str) -> None:
-    if count == summary["done"]:
-        files = "1 file" if count == 1 else f"{count} files"
-    else:
-        files = f"{summary['done']} of {count} files"
-    resumed = f", {size_text(summary['resumed'])} from an earlier run" if summary["resumed"] else ""
-    rate = f"{size_text(int(summary['transferred'] / max(summary['seconds'], 0.001)))}/s"
-    if count == summary["done"] and not summary["transferred"]:
-        rate = "nothing had to be transferred"
-    print(f"{verb} {files}, {size_text(summary['size'])} in {summary['seconds']:.1f} s ({rate}){resumed}")
+def summary_text(summary: dict[str, Any], count: int, verb: str) -> str:
+    """Return the line that people read.
+
+    Args:
+        summary: What ``--json`` prints.
+        count: How many files there are.
+        verb: What happened to those that are done.
+    """
+    done, seconds = summary["done"], summary["seconds"]
+    text = f"{verb} {files_text(count) if done == count else f'{done} of {files_text(count)}'}"
+    if done:
+        text += f", {size_text(summary['size'])} in {seconds_text(seconds)}"
+    if done == count and summary["size"]:  # otherwise it also took time to move what is not counted
+        rate = rate_text(summary["transferred"], seconds)
+        if not summary["transferred"]:
+            rate = "nothing had to be transferred"
+        text += f" ({rate})" if rate else ""
+    if summary["resumed"]:
+        text += f", {size_text(summary['resumed'])} from an earlier run"
+    if summary["failed"]:
+        text += f", {summary['failed']} failed"
+    if summary["unverified"]:
+        text += (f"; {files_text(summary['unverified'])} not verified, for want of a SHA-256 at the store: "
+                 "upload with cdn-manager, or give --sha256")  # fmt: skip
+    return text

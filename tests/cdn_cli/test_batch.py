@@ -9,20 +9,21 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
 from cdn_cli.batch import Batch
+from cdn_cli.direction import UPLOAD
 from cdn_cli.progress import Display
 from cdn_cli.transfer import Transfer
+from cdn_engine.wire.tls import ca_bundle
+from cdn_manager import CDNError
 
 pytestmark = pytest.mark.portable
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    """A batch that waits for all its transfers, so that a lost one becomes a hang."""
-    monkeypatch.setattr("cdn_cli.batch._PATIENCE", 1000)
+# A batch that waits for all its transfers, so that a lost one becomes a hang.
+PATIENT = UPLOAD._replace(patience=1000)
 
 
 def silent_batch(move, count, jobs):
-    return Batch(move, [Transfer(str(number), "path", None) for number in range(count)], jobs, Display())
+    return Batch(move, [Transfer(str(number), "path", None) for number in range(count)], jobs, Display(), PATIENT)
 
 
 def test_as_many_transfers_run_at_once_as_there_are_jobs():
@@ -60,9 +61,12 @@ def test_failed_transfer_does_not_affect_the_others():
 
 @pytest.mark.parametrize(
     "error",
-    [EndpointConnectionError(endpoint_url="x"), HTTPClientError(error="no CA bundle")],
-    ids=["no connection", "no CA bundle"],
-)
+    [
+        EndpointConnectionError(endpoint_url="x"), HTTPClientError(error="x"), CDNError("a SOCKS proxy"),
+        FileNotFoundError(2, "no CA bundle", ca_bundle()[0]),
+    ],
+    ids=["no connection", "other failure", "no proxy", "no CA bundle"],
+)  # fmt: skip
 def test_unreachable_store_is_not_tried_for_every_file(error):
     def move(transfer, progress):
         time.sleep(0.005)  # less than any real attempt takes
@@ -95,6 +99,7 @@ def test_store_that_answered_once_is_tried_for_every_file(sign):
 def test_bytes_kept_from_an_earlier_download_do_not_show_that_the_store_answers():
     def move(transfer, progress):
         batch.expect(transfer, 1000, 500)
+        progress(0)
         progress(500)
         raise EndpointConnectionError(endpoint_url="x")
 
@@ -176,3 +181,85 @@ def test_ctrl_c_ends_a_batch_without_losing_a_transfer(endless):
     assert batch.running == 0
     assert 50 <= len(batch.done) < 1000
     assert not batch.failed
+
+
+def test_progress_without_bytes_ends_a_transfer_after_ctrl_c():
+    def move(transfer, progress):
+        _thread.interrupt_main()
+        while True:
+            progress(0)
+            time.sleep(0.001)
+
+    with silent_batch(move, 1, jobs=1) as batch:
+        batch.run()
+    assert batch.running == 0
+    assert not batch.failed
+
+
+@pytest.fixture
+def endless():
+    """A transfer that does not end before the test does."""
+    end = threading.Event()
+    yield lambda *_: end.wait(60)
+    end.set()
+
+
+def test_batch_says_what_it_waits_for_after_a_signal(endless, capsys, monkeypatch):
+    monkeypatch.setattr("cdn_cli.batch._SILENCE", 0.0)
+
+    def move(*_):
+        _thread.interrupt_main()
+        endless()
+
+    with silent_batch(move, 1, jobs=1) as batch:
+        batch.direction = UPLOAD._replace(patience=0.5, waiting="the store")
+        batch.run()
+    assert batch.running == 1
+    assert capsys.readouterr().err == "cdn-manager: waiting up to 0 s for the store; Ctrl-C leaves at once\n"
+
+
+def test_second_ctrl_c_ends_the_wait_and_a_repeated_one_does_not(endless, monkeypatch):
+    now, looks = 0.0, 0
+
+    def monotonic():
+        nonlocal looks
+        looks += 1
+        return now
+
+    monkeypatch.setattr("cdn_cli.batch.time.monotonic", monotonic)
+
+    def move(*_):
+        nonlocal now
+        press = signal.getsignal(signal.SIGINT)
+        press(signal.SIGINT, None)
+        now = 0.1
+        press(signal.SIGINT, None)
+        before = looks
+        for _ in range(60_000):
+            if looks >= before + 3:  # the batch still waits
+                break
+            time.sleep(0.001)
+        now = 5.0
+        press(signal.SIGINT, None)
+        endless()
+
+    with silent_batch(move, 1, jobs=1) as batch:
+        batch.run()
+    assert now == 5.0
+    assert batch.running == 1
+
+
+def test_no_progress_is_shown_after_ctrl_c(endless):
+    ticks = 0
+
+    class Pressing(Display):
+        def tick(self):
+            nonlocal ticks
+            ticks += 1
+            signal.raise_signal(signal.SIGINT)
+
+    with silent_batch(endless, 1, jobs=1) as batch:
+        batch.direction = UPLOAD._replace(patience=0.5)
+        batch.display = Pressing()
+        batch.run()
+    assert ticks == 1

@@ -18,6 +18,13 @@ def test_objects_are_downloaded_into_a_folder_named_after_the_bucket(config, mot
 
 
 @pytest.mark.portable
+def test_options_between_bucket_and_keys_are_understood(config, moto_bucket, stored):
+    stored(**{"a.bin": b"a", "-b.bin": b"b"})
+    assert run("--quiet", "download", moto_bucket, "--into", "out", "a.bin", "--jobs", "1", "--", "-b.bin") == 0
+    assert sorted(os.listdir("out")) == ["-b.bin", "a.bin"]
+
+
+@pytest.mark.portable
 def test_all_objects_below_a_prefix_are_downloaded_into_the_given_directory(config, moto_bucket, stored, tmp_path):
     stored(**{"v2/a.bin": b"a", "v2/deep/b.bin": b"b", "v2/": b"", "v2": b"no", "v20/c.bin": b"no"})
     assert run("download", moto_bucket, "--prefix", "v2", "--into", str(tmp_path / "new" / "place")) == 0
@@ -110,3 +117,59 @@ def test_files_not_tried_on_an_unreachable_store_are_counted_in_one_line(moto_bu
         summary = json.loads(written.out.splitlines()[-1])
         assert summary["not_tried"] == int(left)
         assert summary["done"] + summary["failed"] + summary["not_tried"] == 1000
+
+
+# Keys that cannot be files
+
+
+@pytest.mark.portable
+def test_content_under_a_key_that_ends_like_a_directory_fails_and_the_rest_is_downloaded(
+    config, moto_bucket, stored, capsys
+):
+    stored(**{"p/": b"", "p/a.bin": b"a", "p/image/": b"content", "p/image/x": b"x"})
+    assert run("download", moto_bucket, "--prefix", "p", "--json") == 1
+    written = capsys.readouterr()
+    failed, *_, summary = map(json.loads, written.out.splitlines())
+    assert (failed["event"], failed["key"], failed["error"]) == ("failed", "p/image/", "UnsafePathError")
+    assert (summary["done"], summary["failed"]) == (2, 1)
+    assert written.err.startswith(f"cdn-manager: {moto_bucket}/p/image/: it has 7 bytes of content, but ends with '/'")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("arguments", [["--prefix", ""], ["a/b/c", "a", "a/x", "a/b"]], ids=["prefix", "keys"])
+def test_key_that_is_the_directory_of_another_fails_before_anything_is_downloaded(
+    config, moto_bucket, stored, capsys, arguments
+):
+    stored(**{"a": b"1" * 9000, "a/b": b"1", "a/b/c": b"1", "a/x": b"1"})
+    assert run("download", moto_bucket, *arguments, "--jobs", "1", "--json") == 1
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert [event["key"] for event in events if event["event"] == "done"] in (["a/b/c", "a/x"], ["a/x", "a/b/c"])
+    reasons = {event["key"]: event["reason"] for event in events if event["event"] == "failed"}
+    assert set(reasons) == {"a", "a/b"}
+    assert re.search("'a/(x|b|b/c)'", reasons["a"])
+    assert "directory of 'a/b/c'" in reasons["a/b"]
+    if "--prefix" in arguments:
+        assert [event["event"] for event in events] == ["failed", "failed", "done", "done"]
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("into", [[], ["--into", "place"]], ids=["bucket", "into"])
+def test_file_in_the_place_of_the_folder_is_named(config, moto_bucket, stored, capsys, into):
+    stored(**{"a.bin": b"a"})
+    Path(into[-1] if into else moto_bucket).touch()
+    assert run("download", moto_bucket, "a.bin", *into) == 2
+    assert f"'{into[-1] if into else moto_bucket}' is not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_every_folder_given_as_a_key_is_named(config, moto_bucket, capsys):
+    assert run("download", moto_bucket, "v2/", "a.bin", "v3/") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.portable
+def test_listing_that_fails_names_bucket_prefix_and_key_pair(moto_url, config, capsys):
+    assert run("download", "no-such-bucket", "--prefix", "v2") == 1
+    assert capsys.readouterr().err.startswith(
+        "cdn-manager: no-such-bucket/v2/, listed with the downloader key: the store answered 404 NoSuchBucket"
+    )

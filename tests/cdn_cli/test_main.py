@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import io
+import logging
 import os
 import re
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 from command import PROGRAM, run, write_config
 from local_store import READER
+from scripted_server import ScriptedServer, answering
+
+from cdn_cli.console import complain
 
 # Help
 
@@ -62,7 +66,9 @@ def test_configuration_comes_from_the_option_then_the_variable_then_the_working_
 def test_missing_configuration_exits_with_status_2_and_one_line(capsys):
     assert run("download", "bucket", "key") == 2
     assert capsys.readouterr().err == (
-        "cdn-manager: no file 'cdn.yaml': name the credentials file with --config FILE or CDN_CONFIG\n"
+        "cdn-manager: no file 'cdn.yaml': create it with the lines 'host: URL', 'downloader_access_key: KEY' and "
+        "'downloader_access_secret: SECRET' (to upload, 'uploader_...'), or name the credentials file with "
+        "--config FILE or CDN_CONFIG\n"
     )
 
 
@@ -115,6 +121,56 @@ def test_key_cannot_send_escape_sequences_to_the_terminal(config, moto_bucket, c
     written = capsys.readouterr()
     assert "\x1b" not in written.out + written.err.rpartition("cdn-manager:")[2]
     assert "\\x1b[31mred" in written.err
+
+
+@pytest.fixture
+def hostile():
+    """A store whose refusals carry control characters, named in cdn.yaml."""
+    text = "busy \x9b31m\x9d0;owned\x9c \u202eevil\x7f"
+    message = f"<Message>{text}&#13;&#10;cdn-manager: forged</Message>"
+    body = f"<Error><Code>Access\x9bDenied</Code>{message}</Error>".encode()
+    with ScriptedServer() as server:
+        server.fault("GET", answering(503, body=body, headers=[("Retry-After", "1")]), answering(403, body=body))
+        write_config(server.url)
+        yield
+
+
+def unprintable(text):
+    return [character for character in text if character != "\n" and not character.isprintable()]
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("way", [[], ["--verbose"], ["--json"]], ids=["plain", "verbose", "json"])
+@pytest.mark.parametrize("what", [["k.bin"], ["--prefix", "k\x9b"]], ids=["key", "listing"])
+def test_text_of_the_store_cannot_control_the_terminal_or_forge_a_line(hostile, capsys, way, what):
+    assert run("download", "models", *what, *way) == 1
+    written = capsys.readouterr()
+    assert not unprintable(written.out + written.err)
+    lines = written.err.splitlines()
+    assert "next attempt in 1 s" in lines[0]  # the log
+    assert not [line for line in lines if line.lstrip().startswith("cdn-manager: forged")]
+    if "--verbose" in way:
+        assert "Traceback (most recent call last):" in lines
+        assert [line for line in lines if line.startswith('  File "')]
+
+
+@pytest.mark.portable
+def test_line_of_the_log_cannot_control_the_terminal_or_forge_a_line(config, capsys):
+    assert run("check", "--quiet") == 0
+    logging.getLogger("cdn_manager").error("lost %s", "\x1b[2J\ncdn-manager: forged")
+    assert capsys.readouterr().err == "cdn-manager: lost \\x1b[2J\\ncdn-manager: forged\n"
+
+
+@pytest.mark.portable
+def test_traceback_shows_a_message_of_several_lines_as_one(capsys):
+    try:
+        raise ValueError("one\ntwo\x1b[2J") from OSError("three\n  File")
+    except ValueError as error:
+        complain(error, traceback=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert r"ValueError: one\ntwo\x1b[2J" in lines
+    assert r"OSError: three\n  File" in lines
+    assert "The above exception was the direct cause of the following exception:" in lines
 
 
 @pytest.mark.portable

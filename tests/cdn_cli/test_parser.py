@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import run
+from command import PROGRAM, run
 
-from cdn_cli.parser import build_parser
+from cdn_cli.arguments import options_first
+from cdn_cli.parser import VALUED_OPTIONS, build_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,3 +68,81 @@ def test_bucket_given_as_a_url_is_rejected_in_one_line_that_asks_for_the_name_on
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("cdn-manager upload: error: argument BUCKET: ")
     assert line.endswith("the name only, without s3://")
+
+
+# Options anywhere
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    "line",
+    [
+        "download models a.bin b.bin --into out --json",
+        "download models --into out a.bin b.bin --json",
+        "download --into out models a.bin --json b.bin",
+        "--json download models a.bin --into=out b.bin",
+        "--into out --json download models a.bin b.bin",
+        "download models a.bin --json --into out -- b.bin",
+        "--into out -- download models a.bin b.bin --json",
+    ],
+)
+def test_options_stand_anywhere(line):
+    options = build_parser().parse_args(options_first(line.split(), VALUED_OPTIONS))
+    json_too = not line.endswith("b.bin --json") or "--" not in line.split()
+    keys = ["a.bin", "b.bin"] if json_too else ["a.bin", "b.bin", "--json"]
+    assert (options.bucket, options.keys, options.into, options.json) == ("models", keys, "out", json_too)
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("key", ["-m.bin", "--json", "-1", "-", "a b", "-a b", "-- x"])
+@pytest.mark.parametrize("before", [["--quiet", "check", "models"], ["check", "models", "--quiet"]], ids=" ".join)
+def test_what_follows_two_dashes_is_a_key(before, key):
+    options = build_parser().parse_args(options_first([*before, "--", key], VALUED_OPTIONS))
+    assert (options.bucket, options.key, options.json, options.quiet) == ("models", key, False, True)
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("key", ["-1", "-0.5", "-", "-a b"])
+def test_key_that_argparse_takes_for_no_option_keeps_its_place(key):
+    options = build_parser().parse_args(options_first(["check", "models", key, "--quiet"], VALUED_OPTIONS))
+    assert (options.bucket, options.key) == ("models", key)
+
+
+@pytest.mark.portable
+def test_every_option_of_the_help_may_stand_before_what_it_is_about():
+    valued = set()
+    for command, rest in (("upload", ["models", "file"]), ("download", ["models", "key"]), ("check", ["models"])):
+        screen = subprocess.check_output([PROGRAM, command, "--help"], text=True)
+        for option, value in re.findall(r"^  (--[\w-]+) ([A-Z]+)?", screen, re.MULTILINE):
+            valued |= {option} if value else set()
+            given = {"--jobs": "3", "--sha256": "0" * 64}.get(option, "text")
+            line = options_first([option, *([given] if value else []), command, *rest], VALUED_OPTIONS)
+            assert build_parser().parse_args(line).bucket == "models"
+    assert valued == VALUED_OPTIONS
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["upload", "models", "-q", "file"], "unrecognized arguments: -q"),
+        (["check", "--prefix", "p", "models"], "unrecognized arguments: --prefix"),
+        (["download", "models", "key", "--into"], "argument --into: expected one argument"),
+        (["download", "models", "--into", "--", "key"], "argument --into: expected one argument"),
+        (["download", "models", "--into", "--json", "key"], "argument --into: expected one argument"),
+        (["upload", "--json"], "the following arguments are required: BUCKET, PATH"),
+        (["--json"], "the following arguments are required: COMMAND"),
+        (["upload", "models", "--\x1b[31m\u202e\n", "file"], r"unrecognized arguments: --\x1b[31m\u202e\n"),
+    ],
+    ids=ascii,
+)
+def test_usage_error_names_the_argument_and_quotes_nothing_unescaped(capsys, arguments, error):
+    assert run(*arguments) == 2
+    assert capsys.readouterr().err.endswith(f"error: {error}\n")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("arguments", [["--version"], ["--version", "check"], ["check", "models", "--version"]])
+def test_version_may_stand_anywhere(capsys, arguments):
+    assert run(*arguments) == 0
+    assert capsys.readouterr().out.startswith("cdn-manager ")

@@ -9,7 +9,7 @@ import pytest
 from command import run
 
 from cdn_cli.bars import BarsDisplay
-from cdn_cli.console import Output
+from cdn_cli.console import Output, print_event
 from cdn_cli.displays import choose
 from cdn_cli.progress import LinesDisplay
 from cdn_cli.transfer import Transfer
@@ -42,7 +42,7 @@ def test_resumed_bytes_do_not_count_for_the_speed_of_the_plain_line(capsys, monk
     display.advance(MODEL, 10_000)
     monkeypatch.setattr("time.monotonic", lambda: display.began + 10)
     display.tick()
-    assert capsys.readouterr().err == "0 of 1 files, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n"
+    assert capsys.readouterr().err == "0 of 1 file, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n"
 
 
 def test_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch):
@@ -52,6 +52,36 @@ def test_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch):
     assert type(choose(output, "bucket", [MODEL])) is LinesDisplay
     monkeypatch.setenv("TERM", "xterm")
     assert type(choose(output, "bucket", [MODEL])) is BarsDisplay
+
+
+@pytest.mark.parametrize(
+    ("moved", "failed", "seconds", "line"),
+    [
+        (0, 0, 10, "0 of 1 file, 0 bytes of 1.0 kB"),
+        (0, 0, 0, "0 of 1 file, 0 bytes of 1.0 kB"),
+        (5, 0, 10, "0 of 1 file, 5 bytes of 1.0 kB"),
+        (5, 0, 0, "0 of 1 file, 5 bytes of 1.0 kB"),
+        (-5, 0, 10, "0 of 1 file, 0 bytes of 1.0 kB"),
+        (2000, 0, 10, "0 of 1 file, 2.0 kB of 2.0 kB, 200 bytes/s, 0:00 left"),
+        (500, 1, 10, "0 of 1 file, 1 failed, 500 bytes of 1.0 kB, 50 bytes/s, 0:10 left"),
+    ],
+)
+def test_plain_line_shows_no_figure_that_makes_no_sense(capsys, monkeypatch, moved, failed, seconds, line):
+    monkeypatch.setattr("cdn_cli.progress._INTERVAL", 0.0)
+    display = LinesDisplay([Transfer("model", "model", 1000)], False)
+    display.advance(MODEL, moved)
+    display.failed = failed
+    monkeypatch.setattr("time.monotonic", lambda: display.began + seconds)
+    display.tick()
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_json_is_ascii_without_control_characters(capsys):
+    print_event({"key": "\x7f\x9b\u202e\ud800ü"})
+    written = capsys.readouterr().out
+    assert written.isascii()
+    assert written[:-1].isprintable()
+    assert json.loads(written) == {"key": "\x7f\x9b\u202e\ud800ü"}
 
 
 # Bars
@@ -94,3 +124,20 @@ def test_resumed_bytes_do_not_count_for_the_speed_of_the_total_bar():
         display.advance(MODEL, 1000)
     assert total.completed == 904_000
     assert total.speed == 1000
+
+
+def test_bytes_that_are_sent_again_do_not_show_as_a_negative_speed():
+    model = Transfer("model", "model", 1000)
+    display, total = bars(model)
+    clock = [0.0]
+    display.progress.get_time = lambda: clock[0]
+    for clock[0], count in ((1.0, 100), (2.0, 100), (3.0, -200)):
+        display.advance(model, count)
+    assert total.completed == 0
+    assert total.speed > 0
+
+
+def test_bar_for_all_files_does_not_count_a_failed_one_as_done():
+    display, total = bars(MODEL, OTHER)
+    display.fail(OTHER, OSError())
+    assert total.description == "0 of 2 files, 1 failed"

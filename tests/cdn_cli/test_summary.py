@@ -1,29 +1,38 @@
 """Tests the summary: the last words of a batch."""
 
+import _thread
+import json
 import re
 import signal
+import threading
+from pathlib import Path
 
 import pytest
-from command import run
+from altering_proxy import AlteringProxy, serving
+from command import run, write_config
 
-import cdn_cli.summary
+from cdn_cli.batch import Batch
+from cdn_cli.console import Output
+from cdn_cli.direction import DOWNLOAD, UPLOAD
+from cdn_cli.progress import Display
+from cdn_cli.summary import _report, summary_text
+from cdn_cli.transfer import Transfer
 
 
 @pytest.mark.portable
 def test_second_ctrl_c_does_not_cut_off_the_summary(config, moto_bucket, stored, capsys, monkeypatch):
     stored(**{f"p/{number}": b"x" for number in range(20)})
-    monkeypatch.setattr("cdn_cli.batch._PATIENCE", 1000)
-    print_summary = cdn_cli.summary._print_summary
+    monkeypatch.setattr("cdn_cli.download.DOWNLOAD", DOWNLOAD._replace(patience=1000))
 
     def press_ctrl_c(*_):
         signal.raise_signal(signal.SIGINT)
 
-    def press_again_and_print(*arguments):
+    def press_again_and_summarize(*arguments):
         signal.raise_signal(signal.SIGINT)
-        print_summary(*arguments)
+        return summary_text(*arguments)
 
     monkeypatch.setattr("cdn_cli.progress.LinesDisplay.finish", press_ctrl_c)
-    monkeypatch.setattr("cdn_cli.summary._print_summary", press_again_and_print)
+    monkeypatch.setattr("cdn_cli.summary.summary_text", press_again_and_summarize)
     assert run("download", moto_bucket, "--prefix", "p", "--jobs", "1") == 130
     written = capsys.readouterr()
     assert re.match(r"downloaded \d+ of 20 files", written.out)
@@ -31,8 +40,73 @@ def test_second_ctrl_c_does_not_cut_off_the_summary(config, moto_bucket, stored,
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def summary(**members):
+    nothing = dict.fromkeys(("done", "failed", "unverified", "size", "transferred", "resumed", "seconds"), 0)
+    return {**nothing, **members}
+
+
 @pytest.mark.portable
-def test_interrupted_download_does_not_claim_that_nothing_had_to_be_transferred(capsys):
-    kept = {"done": 1, "size": 5, "transferred": 0, "resumed": 0, "seconds": 1.0}
-    cdn_cli.summary._print_summary(kept, 3, "downloaded")
-    assert "nothing had to be transferred" not in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("members", "count", "text"),
+    [
+        ({"done": 2, "size": 5000, "transferred": 5000, "seconds": 2}, 2, "2 files, 5.0 kB in 2.0 s (2.5 kB/s)"),
+        ({"done": 1, "size": 5, "transferred": 5, "seconds": 0.004}, 1, "1 file, 5 bytes in 4 ms (1.2 kB/s)"),
+        ({"done": 1, "size": 5, "transferred": 5, "seconds": 0}, 1, "1 file, 5 bytes in 1 ms"),
+        ({"done": 1, "size": 5, "transferred": 5, "seconds": 60}, 1, "1 file, 5 bytes in 60.0 s"),
+        ({"done": 1, "seconds": 0.004}, 1, "1 file, 0 bytes in 4 ms"),
+        ({"done": 1, "size": 5, "seconds": 1}, 1, "1 file, 5 bytes in 1.0 s (nothing had to be transferred)"),
+        ({"done": 1, "size": 5, "seconds": 1, "failed": 1}, 2, "1 of 2 files, 5 bytes in 1.0 s, 1 failed"),
+        ({"failed": 1, "seconds": 41}, 1, "0 of 1 file, 1 failed"),
+        ({"seconds": 0.01}, 3, "0 of 3 files"),
+        ({"done": 1, "size": 9, "transferred": 4, "resumed": 5, "seconds": 1}, 1,
+         "1 file, 9 bytes in 1.0 s (4 bytes/s), 5 bytes from an earlier run"),
+    ],
+)  # fmt: skip
+def test_summary_does_not_contradict_itself(members, count, text):
+    assert summary_text(summary(**members), count, "downloaded") == f"downloaded {text}"
+
+
+@pytest.mark.portable
+def test_files_that_were_not_verified_are_counted(config, moto_bucket, stored, capsys):
+    stored(**{"a.bin": b"a", "b.bin": b"b"})
+    assert run("download", moto_bucket, "a.bin", "b.bin", "--verbose") == 0
+    written = capsys.readouterr().out
+    assert "; 2 files not verified, for want of a SHA-256 at the store" in written
+    assert len(re.findall(r"^[ab]\.bin: .+, not verified$", written, re.MULTILINE)) == 2
+    assert run("download", moto_bucket, "a.bin", "b.bin", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["unverified"] == 2
+    Path("c.bin").write_bytes(b"c")
+    assert run("upload", moto_bucket, "c.bin") == run("download", moto_bucket, "c.bin") == 0
+    assert "not verified" not in capsys.readouterr().out
+
+
+@pytest.mark.portable
+def test_object_without_digest_and_etag_is_named_as_unverified_even_with_quiet(moto_url, moto_bucket, stored, capsys):
+    stored(**{"a.bin": b"a"})
+    with serving(AlteringProxy(moto_url, answers_without=["etag"])) as address:
+        write_config(f"http://{address}")
+        assert run("download", moto_bucket, "a.bin", "--quiet") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"cdn-manager: {moto_bucket}/a.bin: not verified: ")
+
+
+@pytest.mark.portable
+def test_upload_that_has_not_ended_is_named_and_not_called_stored_or_lost(capsys):
+    transfer = Transfer("model\n", "model", 5)
+    end = threading.Event()
+
+    def move(*_):
+        _thread.interrupt_main()
+        end.wait(60)
+
+    batch = Batch(move, [transfer], 1, Display(), UPLOAD._replace(patience=0))
+    with batch:
+        batch.run()
+        status = _report(batch, "models", Output(json=False, quiet=False, verbose=False))
+    end.set()
+    assert status == 130
+    written = capsys.readouterr()
+    assert written.out == "uploaded 0 of 1 file\n"
+    first, second = written.err.splitlines()
+    assert first.startswith("cdn-manager: models/model\\n: the upload had not ended: parts of it may remain at ")
+    assert second == "cdn-manager: interrupted with 0 of 1 done; run the command again to upload the rest"

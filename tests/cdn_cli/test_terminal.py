@@ -82,7 +82,7 @@ def test_upload_interrupted_by_ctrl_c_leaves_no_unfinished_multipart_upload(rela
     upload.read_until(SOME_OF_THE_MODEL)
     upload.press_ctrl_c()
     assert upload.wait() == 130
-    assert "the rest was not stored: run the command again" in upload.screen
+    assert "run the command again to upload the rest" in upload.screen
     assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
 
 
@@ -102,6 +102,18 @@ def test_upload_whose_terminal_closes_leaves_no_unfinished_multipart_upload(rela
     os.close(upload.end)
     assert upload.process.wait() == 128 + signal.SIGHUP
     assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
+
+
+def test_second_ctrl_c_leaves_an_upload_whose_connection_is_dead_and_names_it(relay, bucket, release):
+    upload = Terminal("upload", bucket, str(release / "model.safetensors"), patient=True)
+    upload.read_until(SOME_OF_THE_MODEL)
+    relay.flows.clear()
+    upload.press_ctrl_c()
+    upload.read_until("cdn-manager: waiting up to 600 s for the store to delete what it has of unfinished uploads; ")
+    upload.press_ctrl_c()
+    assert upload.wait() == 130
+    assert f"cdn-manager: {bucket}/model.safetensors: the upload had not ended: parts of it may remain" in upload.screen
+    assert upload.screen.rstrip().endswith("interrupted with 0 of 1 done; run the command again to upload the rest")
 
 
 def test_ctrl_c_ends_a_download_whose_connection_is_dead(relay, bucket):

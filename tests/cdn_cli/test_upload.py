@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command import run, write_files
 
-from cdn_cli.console import printable
+from cdn_engine.errors import printable
 
 
 @pytest.mark.portable
@@ -115,21 +115,47 @@ def test_no_overwrite_refuses_existing_objects_and_stores_the_others(config, mot
 
 
 @pytest.mark.portable
-def test_missing_file_fails_and_the_others_are_stored(config, moto_bucket, stored, capsys):
-    write_files(".", **{"a.bin": b"a"})
-    assert run("upload", moto_bucket, "missing/", "a.bin") == 1
-    assert stored() == ["a.bin"]
-    assert f"cdn-manager: {moto_bucket}/missing: No such file or directory: 'missing/'" in capsys.readouterr().err
+@pytest.mark.skipif(os.name != "posix", reason="names that Windows cannot have")
+def test_everything_that_cannot_be_uploaded_is_named_at_once_before_anything_is_sent(
+    config, moto_bucket, stored, capsys
+):
+    write_files("release", **{"a.bin": b"a", "con": b"c", "x\u202ey:z": b"d", ".cdn-0123.part": b"x"})
+    write_files("other", **{"a.bin": b"b"})
+    os.mkfifo("release/pipe")
+    Path("release/nowhere").symlink_to("nothing")
+    assert run("upload", moto_bucket, "release", "other", "missing", "cdn.yaml") == 2
+    assert stored() == []
+    lines = capsys.readouterr().err.splitlines()
+    for part in (
+        "'release/con': rename the file", "'release/x\\u202ey:z': rename the file",
+        "'release/pipe' is neither a file nor a directory", "No such file or directory: 'release/nowhere'",
+        "'release/a.bin' and 'other/a.bin' would both become the object 'a.bin'",
+        "No such file or directory: 'missing'", "'cdn.yaml' is the configuration file in use",
+    ):  # fmt: skip
+        assert len([line for line in lines if line.startswith("cdn-manager: ") and part in line]) == 1
+    assert lines[-1] == "cdn-manager: nothing was uploaded"
+    assert len(lines) == 8
 
 
 @pytest.mark.portable
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
-def test_named_pipe_in_a_directory_fails_instead_of_blocking(config, moto_bucket, stored, capsys):
-    write_files("release", **{"a.bin": b"a"})
-    os.mkfifo("release/pipe")
-    assert run("upload", moto_bucket, "release") == 1
-    assert stored() == ["a.bin"]
-    assert "pipe' is neither a file nor a directory" in capsys.readouterr().err
+def test_files_whose_keys_cannot_both_be_files_are_rejected_before_anything_is_sent(
+    config, moto_bucket, stored, capsys
+):
+    write_files(".", one__a=b"1", two__a__b=b"2")
+    assert run("upload", moto_bucket, "one", "two") == 2
+    assert stored() == []
+    line = capsys.readouterr().err.splitlines()[0].replace(os.sep * 2, "/").replace(os.sep, "/")
+    assert line == "cdn-manager: 'one/a' and 'two/a/b' would become 'a' and 'a/b', which cannot both be files"
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="root may read every file")
+def test_unreadable_file_is_named_before_anything_is_sent(config, moto_bucket, stored, capsys):
+    write_files("release", **{"a.bin": b"a", "b.bin": b"b"})
+    Path("release/b.bin").chmod(0)
+    assert run("upload", moto_bucket, "release") == 2
+    assert stored() == []
+    assert "'release/b.bin' cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.portable

@@ -16,8 +16,10 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # The command, except that after a signal it waits for its transfers as long as they take.
 _PATIENT_PROGRAM = """\
 import sys
-import cdn_cli.batch
-cdn_cli.batch._PATIENCE = 600
+import cdn_cli
+from cdn_cli import direction
+for name in ("UPLOAD", "DOWNLOAD"):
+    setattr(direction, name, getattr(direction, name)._replace(patience=600))
 sys.exit(cdn_cli.main())
 """
 

@@ -1,0 +1,41 @@
+"""What differs between uploads and downloads when a batch of them ends."""
+
+from typing import NamedTuple
+
+__all__ = ["DOWNLOAD", "UPLOAD", "Direction"]
+
+
+class Direction(NamedTuple):
+    """Uploads or downloads.
+
+    Attributes:
+        verb: What happened to the files.
+        patience: Seconds that transfers have to end after a signal. The process then exits without them.
+        waiting: What they need these for.
+        left: What may remain of one that has not ended by then; empty if nothing has to be done about it.
+        advice: How to go on after a signal.
+    """
+
+    verb: str
+    patience: float
+    waiting: str
+    left: str
+    advice: str
+
+
+UPLOAD = Direction(
+    verb="uploaded",
+    patience=15.0,  # the engine takes up to 10 s to abort a multipart upload
+    waiting="the store to delete what it has of unfinished uploads",
+    left="the upload had not ended: parts of it may remain at the store, where CDNManager.orphans lists them",
+    advice="run the command again to upload the rest",
+)
+
+# Files on disk are made to survive the end of the process at any time.
+DOWNLOAD = Direction(
+    verb="downloaded",
+    patience=2.0,
+    waiting="downloads to save what they have received",
+    left="",
+    advice="what was received is kept: run the command again to resume",
+)
