@@ -9,6 +9,7 @@ from fault_proxy import Proxy
 from local_store import READER
 from objects import PART, origin_of, payload_of, put
 
+from cdn_engine.download.remote import RemoteObject
 from cdn_manager import CDNCredentials, CDNManager, DeadlineExceededError
 
 
@@ -21,6 +22,22 @@ def test_unchanged_object_is_not_downloaded_again(store, admin, bucket, folder):
         result = manager.fetch(bucket, "object", progress=counts.append)
         assert proxy.bytes_sent == before
     assert (result.transferred, result.verified, sum(counts)) == (0, True, len(payload))
+
+
+def test_head_without_a_length_is_enough(admin, bucket, manager, folder, monkeypatch):
+    """Some stores leave it out; the digest tells."""
+    put(admin, bucket, "object", payload_of(PART))
+    manager.fetch(bucket, "object")
+    head = RemoteObject.head
+
+    def head_without_length(*arguments):
+        answer = head(*arguments)
+        del answer["ContentLength"]
+        return answer
+
+    monkeypatch.setattr(RemoteObject, "head", head_without_length)
+    result = manager.fetch(bucket, "object")
+    assert (result.size, result.transferred, result.verified) == (PART, 0, True)
 
 
 def test_changed_object_is_downloaded_again(admin, bucket, manager, folder):
