@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 from cdn_engine.errors import StoreProtocolError, explain
+from cdn_engine.log import log
 from cdn_engine.upload.request import Cut, Requests, never_arrived
 from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
-from cdn_engine.log import log
 
 __all__ = ["Completion", "strip_keepalive"]
 
