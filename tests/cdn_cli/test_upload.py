@@ -111,7 +111,7 @@ def test_no_overwrite_refuses_existing_objects_and_stores_the_others(config, mot
     assert stored() == ["a.bin", "b.bin"]
     written = capsys.readouterr()
     assert written.out.startswith("uploaded 1 of 2 files")
-    assert "a.bin already exists and was not replaced" in written.err
+    assert "a.bin: the object already exists and was not replaced" in written.err
 
 
 @pytest.mark.portable

@@ -67,7 +67,7 @@ def store_large(publisher, **options):
 @pytest.mark.parametrize("keepalive", [b"", b" ", b"\n"], ids=["silent", "space", "line-break"])
 def test_answer_is_waited_for_longer_than_any_other(server, publisher_at, keepalive):
     server.fault("CompleteMultipartUpload", answering_late(2.5, keepalive))
-    store_large(publisher_at(server.url, config=Config(read_timeout=1)))
+    store_large(publisher_at(server.url, config=Config(read_timeout=1), deadline=60.0))
     assert server.operations.count("CompleteMultipartUpload") == 1
     assert "AbortMultipartUpload" not in server.operations
 

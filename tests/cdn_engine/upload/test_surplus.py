@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-import time
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -82,15 +81,23 @@ def test_connection_that_is_given_up_does_not_end_what_another_one_carries(serve
 
 @pytest.mark.portable
 def test_retry_after_binds_the_connection_that_was_told_so(server, publisher_at):
-    told = []
+    told, all_told, asked = [], threading.Event(), []
 
     def tell(exchange):
-        told.append(time.monotonic())
+        told.append(exchange.request.connection)
+        if len(told) == 3:
+            all_told.set()
         answering(503, "SlowDown", [("Retry-After", "600")])(exchange)
 
-    server.fault("UploadPart", *[taking(1, tell)] * 1000)
-    publisher_at(server.url, transfer_config=PARTS, deadline=SOON).store("bucket", "key", bytes(16 << 20))
-    assert 1 <= len(told) <= 3  # each surplus connection once
+    def carry(exchange):
+        all_told.wait(SOON)
+        server.ended.wait(1.5)  # in which the usual delays would bring several of the others back
+        asked.append(server.operations.count("UploadPart"))
+        exchange.answer_as_usual()
+
+    server.fault("UploadPart", carry, tell, tell, tell)
+    publisher_at(server.url, transfer_config=PARTS, deadline=SOON).store("bucket", "key", bytes(8 << 20))
+    assert asked == [4]
 
 
 @pytest.mark.portable

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sysconfig
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,25 @@ def test_raising_in_progress_cancels_the_upload_and_raises_the_same_error(server
     assert "CompleteMultipartUpload" not in server.operations
     assert ("AbortMultipartUpload" in server.operations) == (size > PART)
     assert upload_threads() == []
+
+
+@pytest.mark.portable
+def test_raising_in_progress_at_the_last_byte_still_cancels_an_upload_in_parts(server, publisher):
+    size, sent = 3 * PART, 0
+
+    def progress(count):
+        nonlocal sent
+        sent += count
+        if sent == size:
+            patience = time.monotonic() + 1
+            while "CompleteMultipartUpload" not in server.operations and time.monotonic() < patience:
+                server.ended.wait(0.01)
+            raise LookupError("the window is gone")
+
+    with pytest.raises(LookupError, match="the window is gone"):
+        publisher.store("bucket", "key", bytes(size), progress=progress)
+    assert server.operations[-1] == "AbortMultipartUpload"
+    assert "CompleteMultipartUpload" not in server.operations
 
 
 # overwrite
