@@ -15,6 +15,7 @@ import urllib3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import (
+    BotoCoreError,
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -27,14 +28,25 @@ from botocore.httpsession import ProxyConfiguration
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import parse_url
 
-from cdn_engine.errors import NotAStoreError, explain
+from cdn_engine.errors import explain
 from cdn_engine.wire import attempt
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.tls import tls_context
 
 __all__ = ["Session"]
+
+# The first that fits counts.
+_BOTOCORES: dict[type[exceptions.HTTPError], type[BotoCoreError]] = {
+    exceptions.SSLError: SSLError,
+    exceptions.NewConnectionError: EndpointConnectionError,
+    exceptions.ProxyError: ProxyConnectionError,
+    exceptions.ConnectTimeoutError: ConnectTimeoutError,
+    exceptions.ReadTimeoutError: ReadTimeoutError,
+    exceptions.ProtocolError: ConnectionClosedError,
+}
 
 _process = object()  # changes with each fork
 
@@ -70,13 +82,13 @@ class Session:
             request: botocore's ``AWSPreparedRequest``.
 
         Returns:
-            The answer, whose body has been read unless the request asks for a stream.
+            The answer, whose body has been read unless it is the stream that the request asks for.
 
         Raises:
             CDNError: The proxy cannot be used.
             NotAStoreError: The answer is a redirect, or a web page where S3's XML should be.
             OSError: The CA bundle cannot be read.
-            botocore.exceptions.HTTPClientError: The network failed, in the classes that botocore has for it.
+            botocore.exceptions.BotoCoreError: The network failed, in the classes that botocore has for it.
         """
         pool, proxy = self._pool()
         running = attempt.current()
@@ -97,12 +109,10 @@ class Session:
             answer = AWSResponse(request.url, response.status, response.headers, response)
             if running is not None:
                 running.raw = response
-            body = None if request.stream_output else answer.content
+            is_object = request.stream_output and response.status < 300
+            body = None if is_object else answer.content
             raise_if_not_a_store(request.url, response.status, response.headers, body)
             return answer
-        except NotAStoreError:
-            response.close()
-            raise
         except exceptions.HTTPError as error:
             # Not chained: among the causes are exceptions whose text is what the server has sent.
             raise _botocores(error, request.url, proxy) from None
@@ -131,7 +141,7 @@ class Session:
             options["ssl_context"] = _context(None, self._config.client_cert)
         if proxy is not None:
             return self._open_through(proxy, options)
-        store = urllib3.util.parse_url(self._url)
+        store = parse_url(self._url)
         pool: type[HTTPConnectionPool] = _HTTPSPool if store.scheme == "https" else _HTTPPool
         return pool(store.host or "", store.port, **options)
 
@@ -164,25 +174,11 @@ class Session:
         return urllib3.Timeout(connect=self._config.connect_timeout, read=read)
 
 
-def _botocores(error: exceptions.HTTPError, url: str, proxy: str | None) -> HTTPClientError:
+def _botocores(error: exceptions.HTTPError, url: str, proxy: str | None) -> BotoCoreError:
     """Return botocore's exception for one of urllib3, with a note that says the reason."""
-    details: dict[str, Any] = {"endpoint_url": url, "error": error}
-    raised: HTTPClientError
-    match error:
-        case exceptions.SSLError():
-            raised = SSLError(**details)
-        case exceptions.NewConnectionError():
-            raised = EndpointConnectionError(**details)
-        case exceptions.ProxyError():
-            raised = ProxyConnectionError(proxy_url=repr(proxy), error=error)
-        case exceptions.ConnectTimeoutError():
-            raised = ConnectTimeoutError(**details)
-        case exceptions.ReadTimeoutError():
-            raised = ReadTimeoutError(**details)
-        case exceptions.ProtocolError():
-            raised = ConnectionClosedError(**details)
-        case _:
-            raised = HTTPClientError(error=error)
+    details: dict[str, Any] = {"endpoint_url": url, "proxy_url": repr(proxy), "error": error}
+    kind = next((one for ours, one in _BOTOCORES.items() if isinstance(error, ours)), HTTPClientError)
+    raised = kind(**details)
     raised.add_note(explain(raised))
     return raised
 
@@ -279,10 +275,10 @@ def _use(connection: Any) -> None:
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls: Any = _Connection
     QueueCls: Any = _Idle
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
+    ConnectionCls: Any = _TLSConnection
     QueueCls: Any = _Idle
