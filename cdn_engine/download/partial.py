@@ -9,7 +9,6 @@ import hashlib
 import os
 import stat
 import sys
-import weakref
 from collections.abc import Callable
 from io import FileIO
 
@@ -65,7 +64,6 @@ class Partial:
         self.journal = Journal(self._folder, f"{stem}.journal")
         self._lost: OSError | None = None  # why written bytes may not be on disk
         self._held: FileIO | None = None  # the file being written: while it is open, its inode cannot be reused
-        _all.add(self)
 
     def lock(self, deadline: Deadline, on_wait: Callable[[], object] | None = None) -> None:
         """Make the directories, find out whether the final name can be taken, and take the exclusive lock.
@@ -79,6 +77,7 @@ class Partial:
             UnsafePathError: Something that is not ours has the name of one of our files, or a link was planted.
             OSError: The file could not be installed, or cannot be locked; the error names what is in the way.
         """
+        _locked.add(self)
         try:
             self._folder.enter()
             check_final_name(self._folder.directory, self._final_name)
@@ -103,6 +102,7 @@ class Partial:
                 self._lock.release()
             finally:
                 self._folder.leave()
+        _locked.discard(self)
 
     def bytes_kept(self) -> int:
         """Return how many bytes an earlier call has left, by its journal. Needs no lock."""
@@ -227,8 +227,11 @@ class Partial:
         if self._lost is not None:
             raise self._lost
 
-    def install(self) -> None:
+    def install(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Move the partial to its final name, durably, and remove the journal.
+
+        Args:
+            is_wanted: Called when the data is on the disk; returns False to leave it at that.
 
         Raises:
             OSError: Data may be lost, or the final name cannot be taken; the error names it. If the directory could
@@ -238,6 +241,8 @@ class Partial:
         with self.open() as file:
             self._take_permissions(file)
             self._sync(file)
+        if not is_wanted():
+            return
         self._let_go()  # Windows renames no open file
         directory.replace(self._name, self._final_name)
         self._folder.sync()
@@ -271,12 +276,13 @@ class Partial:
         unlink_own(self._folder.directory, self._name)
 
 
-_all: weakref.WeakSet[Partial] = weakref.WeakSet()
+_locked: set[Partial] = set()
 
 
 def _abandon_all() -> None:
-    for partial in list(_all):
+    for partial in _locked:
         partial.abandon()
+    _locked.clear()
 
 
 # A forked child that outlives its parent would keep the parent's lock.

@@ -267,9 +267,7 @@ class Transfer:
         self._saved_at = time.monotonic()
 
     def _install(self) -> None:
-        self._partial.sync()
-        if not self._state.stopping:
-            self._partial.install()
+        self._partial.install(lambda: not self._state.stopping)
 
     def _tidy_up(self, error: BaseException) -> DiskTask:
         """End all threads, and begin to leave on disk what a later call can use."""
