@@ -48,6 +48,15 @@ _BOTOCORES: dict[type[exceptions.HTTPError], type[BotoCoreError]] = {
     exceptions.ProtocolError: ConnectionClosedError,
 }
 
+# A store may take minutes for an answer. A router on the way forgets a silent connection sooner than the system, after
+# two hours, would ask for a sign of life.
+_KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+_KEEPALIVE += [
+    (socket.IPPROTO_TCP, getattr(socket, name), 60)  # seconds
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL")
+    if hasattr(socket, name)
+]
+
 _process = object()  # changes with each fork
 
 
@@ -136,7 +145,7 @@ class Session:
     def _open(self, proxy: str | None) -> HTTPConnectionPool:
         options: dict[str, Any] = {"socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]}
         if self._config.tcp_keepalive:
-            options["socket_options"].append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+            options["socket_options"] += _KEEPALIVE
         if self._url.startswith("https:"):
             options["ssl_context"] = _context(None, self._config.client_cert)
         if proxy is not None:
