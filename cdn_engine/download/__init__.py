@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from boto3.s3.transfer import S3Transfer, TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from cdn_engine.download.answer import parse_sha256
 from cdn_engine.download.existing import existing_file
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.transfer import Transfer
-from cdn_engine.errors import TRANSFER_ERRORS, CDNError
+from cdn_engine.errors import CDNError
 from cdn_engine.paths import Target
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
@@ -74,7 +76,7 @@ def download_file(
     except CDNError as error:
         error.subject = remote.name
         raise
-    except TRANSFER_ERRORS as error:
+    except (BotoCoreError, ClientError, HTTPError) as error:  # an OSError names its file
         error.add_note(f"{remote.name}, with the downloader key")
         raise
     if existing.size and Callback is not None:

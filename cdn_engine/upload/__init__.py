@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from boto3.s3.transfer import S3Transfer, TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from cdn_engine.errors import CDNError, printable
 from cdn_engine.result import TransferResult
@@ -65,6 +67,6 @@ def upload_fileobj(
     except CDNError as error:
         error.subject = name
         raise
-    except Exception as error:
+    except (BotoCoreError, ClientError, HTTPError) as error:
         error.add_note(f"{name}, with the uploader key")
         raise

@@ -62,7 +62,7 @@ def test_required_digest_is_verified_without_metadata(admin, bucket, manager):
 
 def test_content_without_the_required_digest_is_rejected(admin, bucket, manager, folder):
     put_without_digest(admin, bucket, "object", b"other")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=f"^{bucket}/object: the object should have the SHA-256"):
         manager.fetch(bucket, "object", sha256=hashlib.sha256(b"plain").hexdigest())
     assert not (folder / bucket / "object").exists()
     assert unfinished_files(folder) == []
@@ -81,6 +81,7 @@ def test_missing_object_leaves_no_file(bucket, manager, folder):
     with pytest.raises(ClientError) as caught:
         manager.fetch(bucket, "missing")
     assert caught.value.response["Error"]["Code"] == "NoSuchKey"
+    assert caught.value.__notes__ == [f"{bucket}/missing, with the downloader key"]
     assert list(folder.iterdir()) == []
 
 
