@@ -56,7 +56,6 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
         print_event(summary)
     elif not output.quiet:
         print(summary_text(summary, count, batch.direction.verb))
-    _warn_of_the_unverifiable(batch, bucket)
     for transfer, error in batch.failed.items():
         complain(error, f"{bucket}/{transfer.key}: ", output.verbose)
     if batch.signal is not None:
@@ -68,13 +67,6 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
     if summary["not_tried"]:
         complain(f"no connection to the store: {summary['not_tried']} of {count} files were not tried")
     return FAILED if batch.failed else DONE
-
-
-def _warn_of_the_unverifiable(batch: Batch, bucket: str) -> None:
-    for transfer, result in batch.done.items():
-        if result.sha256 is None and result.etag is None:
-            complain(f"{bucket}/{transfer.key}: not verified: it came without a SHA-256 and without an ETag, so "
-                     "nothing shows that it is the object")  # fmt: skip
 
 
 def _summarize(batch: Batch) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from cdn_engine.download.settings import Settings
 from cdn_engine.download.state import State
 from cdn_engine.download.worker import Worker
 from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, ObjectChangedError, explain
-from cdn_engine.log import log
+from cdn_engine.log import logerror
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.pace import Pace
@@ -103,7 +103,8 @@ class Transfer:
         state, version, size = self._state, self._state.version, self._state.plan.size
         assert size is not None
         if not version.recognizable:
-            log(f"{self._remote.name}: nothing was verified, because the store sent neither an ETag nor a SHA-256")
+            # No plain success, for a caller of download() neither: nothing shows that this is the object.
+            logerror(f"{self._remote.name}: nothing was verified: the store sent neither an ETag nor a SHA-256")
         return TransferResult(
             self._remote.bucket,
             self._remote.key,

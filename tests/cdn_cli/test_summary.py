@@ -87,7 +87,7 @@ def test_object_without_digest_and_etag_is_named_as_unverified_even_with_quiet(m
         write_config(f"http://{address}")
         assert run("download", moto_bucket, "a.bin", "--quiet") == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"cdn-manager: {moto_bucket}/a.bin: not verified: ")
+    assert line.startswith(f"cdn-manager: {moto_bucket}/a.bin: nothing was verified: ")
 
 
 @pytest.mark.portable
