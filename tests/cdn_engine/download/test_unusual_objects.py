@@ -85,6 +85,7 @@ def test_empty_object_may_be_answered_with_a_range(content_range, server, manage
     server.fault("GET", answering(206, headers=[ETAG, ("Content-Range", content_range)], body=b""))
     assert manager.fetch("bucket", "key").size == 0
     assert (folder / "bucket" / "key").read_bytes() == b""
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("headers", [[HTML], [HTML, ETAG], [("Content-Type", "application/xhtml+xml")]])
