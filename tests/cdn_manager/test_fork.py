@@ -42,14 +42,14 @@ def run_forking(url, bucket, folder, forks, threads, **environment):
 
 @pytest.mark.parametrize("threads", [0, 2], ids=["without-threads", "with-threads"])
 def test_parent_and_children_transfer_at_once(store, objects, folder, threads):
-    run_forking(store.url, objects, folder, 16, threads)
+    run_forking(store.url, objects, folder, 8, threads)
 
 
 def test_parent_and_children_transfer_at_once_over_tls(store, objects, folder, authority):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with authority.cert_pem.tempfile() as bundle, ScriptedServer(store.url, tls=context, keep_bodies=False) as server:
-        run_forking(server.url, objects, folder, 16, 1, AWS_CA_BUNDLE=bundle)
+        run_forking(server.url, objects, folder, 8, 1, AWS_CA_BUNDLE=bundle)
 
 
 @pytest.mark.parametrize("transfer", ["fetch", "store"])

@@ -17,7 +17,7 @@ from cdn_engine.download.connection import Connection
 from cdn_engine.download.plan import Span
 from cdn_manager import CDNCredentials, CDNManager
 
-SIZE = 48 << 20
+SIZE = 24 << 20
 RATE = 8 << 20  # bytes a second of each connection, so that more of them pay
 
 
@@ -32,11 +32,10 @@ def key(admin, bucket):
     [
         faults.reset_at_once,
         faults.left_unanswered,
-        faults.answered_busy(),
         faults.answered_busy("Retry-After: 600"),
         faults.answered_busy("Retry-After: 86400"),
     ],
-    ids=["reset", "unanswered", "busy", "busy for ten minutes", "busy for a day"],
+    ids=["reset", "unanswered", "busy for ten minutes", "busy for a day"],
 )
 def test_download_goes_on_with_the_connections_that_the_store_takes(surplus, store, bucket, key, folder):
     began = time.monotonic()
@@ -93,7 +92,7 @@ def thread_limit(monkeypatch):
     return limit
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("most", [1, 3])
 def test_download_goes_on_with_the_threads_that_the_system_allows(most, thread_limit, store, bucket, key, folder):
     thread_limit(most)
     with Proxy(store.url, rate=4 * RATE) as proxy, CDNManager(CDNCredentials(proxy.url, *READER)) as manager:
@@ -123,7 +122,7 @@ with CDNManager(CDNCredentials(url, key, secret)) as manager:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-@pytest.mark.parametrize("few", [4, 5, 6, 8])
+@pytest.mark.parametrize("few", [4, 6])
 def test_download_goes_on_with_the_descriptors_that_the_system_allows(few, store, admin, bucket, key, folder):
     put(admin, bucket, "small", b"small")
     with Proxy(store.url, rate=RATE) as proxy:
