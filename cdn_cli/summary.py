@@ -65,7 +65,7 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
         complain(f"interrupted with {len(batch.done)} of {count} done; {batch.direction.advice}")
         return status_of_signal(batch.signal)
     if summary["not_tried"]:
-        complain(f"no connection to the store: {summary['not_tried']} of {count} files were not tried")
+        complain(f"no connection to the store: {summary['not_tried']} of {files_text(count)} not tried")
     return FAILED if batch.failed else DONE
 
 
