@@ -76,7 +76,7 @@ def _add_download(add_parser: Callable[..., ArgumentParser]) -> None:
               "       cdn-manager download BUCKET --prefix P [options]",
     )  # fmt: skip
     download.add_argument("bucket", metavar="BUCKET", type=_bucket)
-    download.add_argument("keys", metavar="KEY", nargs="*", type=_given, help="key of an object")
+    download.add_argument("keys", metavar="KEY", nargs="*", type=_key, help="key of an object")
     download.add_argument("--prefix", metavar="P", type=_prefix, help="download every object below P/")
     download.add_argument("--into", metavar="DIR", type=_given, help="download to DIR/KEY instead of BUCKET/KEY")
     _add_jobs(download)
@@ -91,7 +91,7 @@ def _add_check(add_parser: Callable[..., ArgumentParser]) -> None:
         usage="cdn-manager check [BUCKET [KEY]] [options]",
     )  # fmt: skip
     check.add_argument("bucket", metavar="BUCKET", nargs="?", type=_bucket)
-    check.add_argument("key", metavar="KEY", nargs="?", type=_given)
+    check.add_argument("key", metavar="KEY", nargs="?", type=_key)
     check.add_argument("--into", metavar="DIR", type=_given, help="test the disk of DIR instead of BUCKET's")
     check.add_argument("--uploader-may-read", action="store_true", help="only warn of an uploader key that can read")
     _add_common(check)
@@ -153,6 +153,14 @@ def _given(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    try:
+        _given(text).encode()
+    except UnicodeEncodeError:  # a name from a machine with another encoding
+        raise ArgumentTypeError("must be UTF-8, as every key is") from None
+    return text
+
+
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise ArgumentTypeError("must be a number from 1 to 256")
@@ -161,6 +169,8 @@ def _jobs(text: str) -> int:
 
 def _prefix(text: str) -> str:
     folder = text.strip("/")
+    if folder:
+        _key(folder)
     return folder and f"{folder}/"
 
 
@@ -172,7 +182,7 @@ def _sha256(text: str) -> str:
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments"):
+        if message.startswith("unrecognized arguments: -"):
             message += "; what begins with '-' and is no option goes behind '--'"
         super().error(printable(message))  # it quotes what was typed
 

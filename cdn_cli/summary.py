@@ -55,7 +55,7 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
     if output.json:
         print_event(summary)
     elif not output.quiet:
-        print(summary_text(summary, count, batch.direction.verb))
+        print(summary_text(summary, count, batch.direction.verb), flush=True)  # above the errors in a log file too
     for transfer, error in batch.failed.items():
         complain(error, f"{bucket}/{transfer.key}: ", output.verbose)
     if batch.signal is not None:

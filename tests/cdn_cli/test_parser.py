@@ -146,6 +146,10 @@ def test_every_option_of_the_help_may_stand_before_what_it_is_about():
     ("arguments", "error"),
     [
         (["download", "models", "-odd-key"], f"unrecognized arguments: -odd-key{HINT}"),
+        (["check", "models", "key", "more"], "unrecognized arguments: more"),
+        (["check", "models", "caf\udce9"], "argument KEY: must be UTF-8, as every key is"),
+        (["download", "models", "caf\udce9"], "argument KEY: must be UTF-8, as every key is"),
+        (["download", "models", "--prefix", "caf\udce9"], "argument --prefix: must be UTF-8, as every key is"),
         (["upload", "models", "-q", "file"], f"unrecognized arguments: -q{HINT}"),
         (["check", "--prefix", "p", "models"], f"unrecognized arguments: --prefix{HINT}"),
         (["download", "models", "key", "--into"], "argument --into: expected one argument"),
