@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -188,5 +189,7 @@ def test_store_that_does_not_tell_the_size_in_time_does_not_delay_the_download(m
     with ScriptedServer() as server:
         server.fault("HEAD", lambda _: server.ended.wait(300))
         with CDNManager(CDNCredentials(server.url, *READER)) as manager:
+            began = time.monotonic()
             assert download._object_size(manager.download_client, "models", "a.bin") is None
+            assert time.monotonic() - began < 20  # and not the client's 30 s
         assert server.operations == ["HEAD"]
