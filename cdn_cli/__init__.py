@@ -11,7 +11,7 @@ import sys
 from argparse import Namespace
 
 from cdn_cli.arguments import options_first
-from cdn_cli.console import FAILED, USAGE, UsageError, complain, flush, status_of_signal
+from cdn_cli.console import FAILED, USAGE, UsageError, complain, complain_about_output, flush, status_of_signal
 from cdn_cli.parser import VALUED_OPTIONS, build_parser
 
 __all__ = ["main"]
@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         status = _run(_parse(arguments))
     except SystemExit as ended:  # argparse: --help, --version or a usage error
         status = ended.code if isinstance(ended.code, int) else FAILED
+    except OSError as error:  # of the output of --version
+        complain_about_output(error)
+        status = FAILED
     return flush(status)
 
 
@@ -57,9 +60,9 @@ def _run(options: Namespace) -> int:
         for problem in error.args:
             complain(problem)
         return USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         complain("interrupted")
-        return status_of_signal(signal.SIGINT)
+        return status_of_signal(error.args[0] if error.args else signal.SIGINT)
     except BrokenPipeError:
         return FAILED  # whoever read our output has gone
     except Exception as error:

@@ -4,8 +4,6 @@ import os
 from argparse import Namespace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from cdn_cli.batch import Batch, Progress
 from cdn_cli.configuration import config_path, open_manager
 from cdn_cli.console import FAILED, Output, UsageError, complain, size_text
@@ -17,9 +15,12 @@ from cdn_cli.transfer import Transfer
 from cdn_engine.download import bytes_kept
 from cdn_engine.download.listing import list_sizes
 from cdn_engine.paths import local_path, path_below
+from cdn_engine.wire.attempt import Attempt
 from cdn_manager import TRANSFER_ERRORS, TransferResult, UnsafePathError
 
 __all__ = ["run"]
+
+_SIZE_TIMEOUT = 5  # seconds; a bar without a size is better than a store that is silent for longer
 
 
 def run(options: Namespace) -> int:
@@ -102,7 +103,8 @@ def _refuse(keys: dict[str, int | None]) -> dict[str, str]:
 def _object_size(client: Any, bucket: str, key: str) -> int | None:
     """Return the size of an object in bytes, None if the store does not say."""
     try:
-        size: int | None = client.head_object(Bucket=bucket, Key=key).get("ContentLength")
-    except (BotoCoreError, ClientError):
+        answer = Attempt(_SIZE_TIMEOUT).call(client.head_object, Bucket=bucket, Key=key)
+    except TRANSFER_ERRORS:
         return None  # the download itself will say why, and better: the answer to a HEAD has no body
+    size: int | None = answer.get("ContentLength")
     return size

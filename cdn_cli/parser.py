@@ -61,7 +61,7 @@ def _add_upload(add_parser: Callable[..., ArgumentParser]) -> None:
         usage="cdn-manager upload BUCKET PATH... [options]",
     )  # fmt: skip
     upload.add_argument("bucket", metavar="BUCKET", type=_bucket)
-    upload.add_argument("paths", metavar="PATH", nargs="+", help="file or directory")
+    upload.add_argument("paths", metavar="PATH", nargs="+", type=_given, help="file or directory")
     upload.add_argument("--prefix", metavar="P", type=_prefix, default="", help="put P/ before each key")
     _add_jobs(upload)
     upload.add_argument("--no-overwrite", action="store_true", help="do not replace existing objects")
@@ -76,9 +76,9 @@ def _add_download(add_parser: Callable[..., ArgumentParser]) -> None:
               "       cdn-manager download BUCKET --prefix P [options]",
     )  # fmt: skip
     download.add_argument("bucket", metavar="BUCKET", type=_bucket)
-    download.add_argument("keys", metavar="KEY", nargs="*", help="key of an object")
+    download.add_argument("keys", metavar="KEY", nargs="*", type=_key, help="key of an object")
     download.add_argument("--prefix", metavar="P", type=_prefix, help="download every object below P/")
-    download.add_argument("--into", metavar="DIR", help="download to DIR/KEY instead of BUCKET/KEY")
+    download.add_argument("--into", metavar="DIR", type=_given, help="download to DIR/KEY instead of BUCKET/KEY")
     _add_jobs(download)
     download.add_argument("--sha256", metavar="HEX", type=_sha256, help="the digest that the one KEY must have")
     _add_common(download)
@@ -91,8 +91,8 @@ def _add_check(add_parser: Callable[..., ArgumentParser]) -> None:
         usage="cdn-manager check [BUCKET [KEY]] [options]",
     )  # fmt: skip
     check.add_argument("bucket", metavar="BUCKET", nargs="?", type=_bucket)
-    check.add_argument("key", metavar="KEY", nargs="?")
-    check.add_argument("--into", metavar="DIR", help="test the disk of DIR instead of BUCKET's")
+    check.add_argument("key", metavar="KEY", nargs="?", type=_key)
+    check.add_argument("--into", metavar="DIR", type=_given, help="test the disk of DIR instead of BUCKET's")
     check.add_argument("--uploader-may-read", action="store_true", help="only warn of an uploader key that can read")
     _add_common(check)
     check.set_defaults(run=_run_check)
@@ -128,7 +128,9 @@ def _parser(make: Callable[..., ArgumentParser], *name: str, **arguments: Any) -
 
 def _add_common(parser: ArgumentParser, version: str = argparse.SUPPRESS) -> None:
     """Add the options of every command, and ``--version`` with its help."""
-    parser.add_argument("--config", metavar="FILE", help="credentials file; default: $CDN_CONFIG or ./cdn.yaml")
+    parser.add_argument(
+        "--config", metavar="FILE", type=_given, help="credentials file; default: $CDN_CONFIG or ./cdn.yaml"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     parser.add_argument("--quiet", action="store_true", help="print only errors")
     parser.add_argument("--verbose", action="store_true", help="print a line for each file, and tracebacks")
@@ -145,6 +147,20 @@ def _bucket(text: str) -> str:
     return text
 
 
+def _given(text: str) -> str:
+    if not text:  # such as "$DIR" in a script where DIR is not set
+        raise ArgumentTypeError("must not be empty")
+    return text
+
+
+def _key(text: str) -> str:
+    try:
+        _given(text).encode()
+    except UnicodeEncodeError:  # a name from a machine with another encoding
+        raise ArgumentTypeError("must be UTF-8, as every key is") from None
+    return text
+
+
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise ArgumentTypeError("must be a number from 1 to 256")
@@ -153,6 +169,8 @@ def _jobs(text: str) -> int:
 
 def _prefix(text: str) -> str:
     folder = text.strip("/")
+    if folder:
+        _key(folder)
     return folder and f"{folder}/"
 
 
@@ -164,6 +182,8 @@ def _sha256(text: str) -> str:
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: -"):
+            message += "; what begins with '-' and is no option goes behind '--'"
         super().error(printable(message))  # it quotes what was typed
 
 

@@ -111,7 +111,7 @@ class LinesDisplay(Display):
             resumed = f", {size_text(result.resumed_from)} from an earlier run" if result.resumed_from else ""
             unverified = "" if result.sha256 else ", not verified"
             line = f"{transfer.key}: {size_text(result.size)} in {seconds_text(seconds)}{resumed}{unverified}"
-            print(printable(line))
+            print(printable(line), flush=True)
         self.tick()
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:

@@ -57,8 +57,6 @@ def _size(path: str) -> int | None:
 def _objection(transfer: Transfer, config: str) -> str | None:
     """Return why a file must not or cannot be uploaded; None if it can."""
     path = transfer.path
-    if problem := objection_to_key(transfer.key):
-        return f"{path!r}: rename the file, or change --prefix: no machine could download {transfer.key!r}: {problem}"
     try:
         kind = os.stat(path).st_mode
         if os.path.exists(config) and os.path.samefile(path, config):
@@ -67,6 +65,8 @@ def _objection(transfer: Transfer, config: str) -> str | None:
         return explain(error)
     if not stat.S_ISREG(kind):
         return f"{path!r} is neither a file nor a directory"
+    if problem := objection_to_key(transfer.key):
+        return f"{path!r}: rename the file, or change --prefix: no machine could download {transfer.key!r}: {problem}"
     return None if os.access(path, os.R_OK) else f"{path!r} cannot be read: permission denied"
 
 

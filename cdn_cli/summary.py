@@ -55,7 +55,7 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
     if output.json:
         print_event(summary)
     elif not output.quiet:
-        print(summary_text(summary, count, batch.direction.verb))
+        print(summary_text(summary, count, batch.direction.verb), flush=True)  # above the errors in a log file too
     for transfer, error in batch.failed.items():
         complain(error, f"{bucket}/{transfer.key}: ", output.verbose)
     if batch.signal is not None:
@@ -65,7 +65,7 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
         complain(f"interrupted with {len(batch.done)} of {count} done; {batch.direction.advice}")
         return status_of_signal(batch.signal)
     if summary["not_tried"]:
-        complain(f"no connection to the store: {summary['not_tried']} of {count} files were not tried")
+        complain(f"no connection to the store: {summary['not_tried']} of {files_text(count)} not tried")
     return FAILED if batch.failed else DONE
 
 

@@ -60,6 +60,8 @@ def in_words(error: BaseException) -> str:
             return f"the connection to {host} broke: {why}"
         case ResponseParserError():
             return "the store's answer is not XML, or is cut off"
+        case botocore_errors.ParamValidationError():
+            return str(error).partition(": Bucket name must match")[0]  # two regular expressions follow
     return _OBJECT.sub("", str(error))
 
 

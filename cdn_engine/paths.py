@@ -88,8 +88,11 @@ def _objection(name: str, windows: bool) -> str | None:
     for character in name:
         if character in _DANGEROUS or (windows and character in _IMPOSSIBLE_ON_WINDOWS):
             return f"it contains {character!r}"
-        if unicodedata.category(character) in ("Cc", "Cs"):
+        category = unicodedata.category(character)
+        if category == "Cc":
             return f"it contains the control character {character!r}"
+        if category == "Cs":  # how Python reads a byte of a file name that is no UTF-8
+            return f"it is not valid UTF-8 at {character!r}"
     if name[-1] in ". ":
         return f"{name!r} ends with a dot or a space"
     if _DEVICE.fullmatch(name):

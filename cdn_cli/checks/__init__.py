@@ -58,7 +58,10 @@ def check(
     else:
         rejection = Rejection(credentials, {} if path is None else exchanged_pairs(path), bucket)
         size = yield from _check_bucket(credentials, bucket, key, rejection, uploader_may_read)
-    yield finding_of("disk", lambda: check_disk(size, into or bucket or os.curdir))
+    if credentials.downloader_access_key is None:
+        yield Finding("disk", "skipped", "not needed: without a downloader key, nothing is downloaded")
+    else:
+        yield finding_of("disk", lambda: check_disk(size, into or bucket or os.curdir))
 
 
 def _check_bucket(

@@ -175,8 +175,9 @@ class BucketCheck:
         try:
             answer: dict[str, Any] = self._downloader.get_object(Bucket=self._bucket, Key=key)
         except TRANSFER_ERRORS as error:
+            advice = "correct the downloader key, its permissions or KEY"
             finding = self._rejection.finding(name, "downloader", error,
-                                              "correct the downloader key, its permissions or KEY")  # fmt: skip
+                                              "correct KEY" if code_of(error) == "NoSuchKey" else advice)  # fmt: skip
             return finding._replace(text=f"{key!r}: {finding.text}")
         answer["Body"].close()
         if is_web_page(answer, key):

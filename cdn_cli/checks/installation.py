@@ -34,7 +34,7 @@ def _claimant(distribution: Distribution) -> str | None:
 
 
 def check_disk(size: int, folder: str) -> Finding:
-    """Test whether an object fits on the disk.
+    """Test whether an object can be written, and fits on the disk.
 
     Args:
         size: The object's size in bytes.
@@ -44,6 +44,9 @@ def check_disk(size: int, folder: str) -> Finding:
     while not os.path.isdir(place) and place != os.path.dirname(place):
         place = os.path.dirname(place)
     disk = shutil.disk_usage(place)
+    if not os.access(place, os.W_OK):  # a read-only file system too
+        return Finding("disk", "failed", f"this user cannot write to {place!r}",
+                       "change that, or name another directory with --into DIR")  # fmt: skip
     if not disk.total:
         return Finding("disk", "skipped", f"not known: the file system of {place!r} does not tell its size")
     if disk.free > size:

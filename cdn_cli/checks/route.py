@@ -47,7 +47,7 @@ class Route:
         self.host = to.hostname or ""
         self.port = to.port or _default_port(to.scheme)
         self.proxy = f"the proxy {self.host}" if self._url else None
-        self.peer = self.proxy or store
+        self.peer = self.proxy or self.host
         self.setting = "the proxy variables" if self._url else "host in cdn.yaml"
 
     def connection(self, scheme: str | None = None) -> HTTPConnection:

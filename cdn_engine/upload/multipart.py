@@ -68,7 +68,7 @@ class MultipartUpload:
         except Cut:
             logerror(
                 f"{self._state.name}: interrupted while beginning a multipart upload: "
-                "an unfinished upload may remain at the store"
+                "an unfinished upload may remain at the store, where CDNManager.orphans lists it"
             )
             raise
 

@@ -30,7 +30,9 @@ def raise_if_not_a_store(url: str, status: int, headers: Mapping[str, str], body
     if 300 <= status < 400 and status != _NOT_MODIFIED:
         raise NotAStoreError(f"{origin_of(url)} {_redirection(url, status, headers)}")
     if status < 300 and body and looks_like_html(body):
-        raise NotAStoreError(f"{origin_of(url)} answers with a web page, as no S3 store does: {words_of(body)!r}")
+        words = words_of(body)
+        said = f": {words!r}" if words else ""
+        raise NotAStoreError(f"{origin_of(url)} answers with a web page, as no S3 store does{said}")
 
 
 def _redirection(url: str, status: int, headers: Mapping[str, str]) -> str:

@@ -2,10 +2,13 @@
 
 import json
 import re
+import signal
 
 import pytest
 from command import run, write_config
 from local_store import WRITER
+
+from cdn_cli.checks.bucket import BucketCheck
 
 
 @pytest.mark.portable
@@ -63,3 +66,18 @@ def test_names_cannot_control_the_terminal(config, folder, capsys, form):
     written = capsys.readouterr().out
     assert written.replace("\n", "").isprintable()
     assert ".yaml" in written
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signal_ends_the_check_like_ctrl_c_and_nothing_is_left_behind(
+    config, moto_bucket, stored, capsys, monkeypatch, name
+):
+    number = getattr(signal, name)
+    monkeypatch.setattr(BucketCheck, "_downloader_reads", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    assert run("check", moto_bucket) == 128 + number
+    written = capsys.readouterr()
+    assert re.search("^ok +uploader writes", written.out, re.MULTILINE)
+    assert written.err.splitlines()[-1] == "cdn-manager: interrupted"
+    assert stored() == []
+    assert signal.getsignal(number) == before

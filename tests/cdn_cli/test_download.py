@@ -4,10 +4,16 @@ import json
 import os
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from command import run, write_config, write_files
+from local_store import READER
+from scripted_server import ScriptedServer
+
+from cdn_cli import download
+from cdn_manager import CDNCredentials, CDNManager
 
 
 @pytest.mark.portable
@@ -110,7 +116,7 @@ def test_files_not_tried_on_an_unreachable_store_are_counted_in_one_line(moto_bu
         keys = [str(number) for number in range(1000)]
         assert run("download", moto_bucket, *keys, "--jobs", "1", *json_too) == 1
     written = capsys.readouterr()
-    pattern = r"^cdn-manager: no connection to the store: (\d+) of 1000 files were not tried$"
+    pattern = r"^cdn-manager: no connection to the store: (\d+) of 1000 files not tried$"
     (left,) = re.findall(pattern, written.err, re.MULTILINE)
     assert 1 <= int(left) < 1000
     if json_too:
@@ -173,3 +179,17 @@ def test_listing_that_fails_names_bucket_prefix_and_key_pair(moto_url, config, c
     assert capsys.readouterr().err.startswith(
         "cdn-manager: no-such-bucket/v2/, listed with the downloader key: the store answered 404 NoSuchBucket"
     )
+
+
+@pytest.mark.portable
+@pytest.mark.timeout(300)
+def test_store_that_does_not_tell_the_size_in_time_does_not_delay_the_download(monkeypatch):
+    """A bar needs the size, the download does not: it asks once, and for a moment only."""
+    monkeypatch.setattr(download, "_SIZE_TIMEOUT", 0.2)
+    with ScriptedServer() as server:
+        server.fault("HEAD", lambda _: server.ended.wait(300))
+        with CDNManager(CDNCredentials(server.url, *READER)) as manager:
+            began = time.monotonic()
+            assert download._object_size(manager.download_client, "models", "a.bin") is None
+            assert time.monotonic() - began < 20  # and not the client's 30 s
+        assert server.operations == ["HEAD"]

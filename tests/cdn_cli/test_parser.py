@@ -1,5 +1,6 @@
 """Tests the command line: what is accepted, what is rejected, what the help says."""
 
+import io
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from cdn_cli.arguments import options_first
 from cdn_cli.parser import VALUED_OPTIONS, build_parser
 
 ROOT = Path(__file__).parents[2]
+HINT = "; what begins with '-' and is no option goes behind '--'"
 
 
 @pytest.mark.portable
@@ -52,6 +54,12 @@ def test_documentation_shows_the_help_of_the_parser():
         ["upload", "models/v2", "file"],
         ["download", "s3://models", "key"],
         ["check", "s3://models"],
+        ["upload", "models", ""],
+        ["download", "models", ""],
+        ["download", "models", "--prefix", "p", "--into", ""],
+        ["check", "models", ""],
+        ["check", "--into", ""],
+        ["check", "--config", ""],
     ],
     ids=" ".join,
 )
@@ -68,6 +76,18 @@ def test_bucket_given_as_a_url_is_rejected_in_one_line_that_asks_for_the_name_on
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("cdn-manager upload: error: argument BUCKET: ")
     assert line.endswith("the name only, without s3://")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_output_that_cannot_be_written_while_parsing_is_one_line_and_no_traceback(monkeypatch, capsys, option):
+    class Full(io.StringIO):
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    assert run(option) in (0, 1)  # argparse itself hides that its help could not be written
+    assert capsys.readouterr().err in ("", "cdn-manager: the output cannot be written: No space left on device\n")
 
 
 # Options anywhere
@@ -125,14 +145,19 @@ def test_every_option_of_the_help_may_stand_before_what_it_is_about():
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["upload", "models", "-q", "file"], "unrecognized arguments: -q"),
-        (["check", "--prefix", "p", "models"], "unrecognized arguments: --prefix"),
+        (["download", "models", "-odd-key"], f"unrecognized arguments: -odd-key{HINT}"),
+        (["check", "models", "key", "more"], "unrecognized arguments: more"),
+        (["check", "models", "caf\udce9"], "argument KEY: must be UTF-8, as every key is"),
+        (["download", "models", "caf\udce9"], "argument KEY: must be UTF-8, as every key is"),
+        (["download", "models", "--prefix", "caf\udce9"], "argument --prefix: must be UTF-8, as every key is"),
+        (["upload", "models", "-q", "file"], f"unrecognized arguments: -q{HINT}"),
+        (["check", "--prefix", "p", "models"], f"unrecognized arguments: --prefix{HINT}"),
         (["download", "models", "key", "--into"], "argument --into: expected one argument"),
         (["download", "models", "--into", "--", "key"], "argument --into: expected one argument"),
         (["download", "models", "--into", "--json", "key"], "argument --into: expected one argument"),
         (["upload", "--json"], "the following arguments are required: BUCKET, PATH"),
         (["--json"], "the following arguments are required: COMMAND"),
-        (["upload", "models", "--\x1b[31m\u202e\n", "file"], r"unrecognized arguments: --\x1b[31m\u202e\n"),
+        (["upload", "models", "--\x1b[31m\u202e\n", "file"], rf"unrecognized arguments: --\x1b[31m\u202e\n{HINT}"),
     ],
     ids=ascii,
 )

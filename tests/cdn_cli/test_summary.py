@@ -2,14 +2,16 @@
 
 import _thread
 import json
+import os
 import re
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 from altering_proxy import AlteringProxy, serving
-from command import run, write_config
+from command import PROGRAM, run, write_config
 
 from cdn_cli.batch import Batch
 from cdn_cli.console import Output
@@ -110,3 +112,14 @@ def test_upload_that_has_not_ended_is_named_and_not_called_stored_or_lost(capsys
     first, second = written.err.splitlines()
     assert first.startswith("cdn-manager: models/model\\n: the upload had not ended: parts of it may remain at ")
     assert second == "cdn-manager: interrupted with 0 of 1 done; run the command again to upload the rest"
+
+
+def test_summary_stands_above_the_errors_in_a_file_that_gets_both(config, moto_bucket):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run(
+        [PROGRAM, "download", moto_bucket, "nothing"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=environment, text=True, check=False,
+    )  # fmt: skip
+    summary, error = ended.stdout.splitlines()
+    assert summary == "downloaded 0 of 1 file, 1 failed"
+    assert error.startswith(f"cdn-manager: {moto_bucket}/nothing: ")

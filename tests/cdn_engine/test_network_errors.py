@@ -101,3 +101,10 @@ def test_failure_of_the_network_is_one_clear_sentence(error, expected):
 )
 def test_origin_has_no_password_and_no_path(url, origin):
     assert origin_of(url) == origin
+
+
+def test_bucket_with_an_impossible_name_is_called_that_without_the_regular_expressions():
+    error = botocore_errors.ParamValidationError(
+        report='Invalid bucket name "my bucket": Bucket name must match the regex "^[a-zA-Z0-9]$" or be an ARN'
+    )
+    assert explain(error) == 'Parameter validation failed: Invalid bucket name "my bucket"'

@@ -104,6 +104,11 @@ def test_what_windows_cannot_hold_is_refused_there_only(key):
     assert objection_to_key(key, windows=False) is None
 
 
+def test_byte_that_is_no_utf8_is_not_called_a_control_character():
+    problem = objection_to_key(os.fsdecode(b"caf\xe9.bin"), windows=False)
+    assert problem == r"it is not valid UTF-8 at '\udce9'"
+
+
 @pytest.mark.parametrize("key", [key for key in ADVISORIES if "{" not in key], ids=ascii)
 def test_upload_is_refused_under_a_key_that_no_download_could_fetch(key, folder):
     """Before any request: nothing listens at this address."""

@@ -72,6 +72,7 @@ def test_missing_key_fails_besides_the_object_the_check_writes(altered_store, mo
     assert found["downloader reads"].state == "ok"
     assert found["downloader reads KEY"].state == "failed"
     assert "'nonsense'" in found["downloader reads KEY"].text
+    assert found["downloader reads KEY"].advice == "correct KEY"
 
 
 # What the check leaves behind

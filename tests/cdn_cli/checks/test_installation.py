@@ -103,3 +103,16 @@ def test_test_that_breaks_is_a_finding_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: {}["total"])
     finding = disk_finding()
     assert (finding.state, finding.text) == ("failed", "the test itself failed: KeyError: 'total'")
+
+
+def test_folder_that_cannot_be_written_to_fails_whatever_is_free(folder, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    finding = disk_finding("models")
+    assert (finding.state, finding.text) == ("failed", f"this user cannot write to {str(folder)!r}")
+    assert "--into" in finding.advice
+
+
+def test_disk_does_not_matter_where_nothing_is_downloaded(monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    credentials = CDNCredentials("https://nothing.invalid", uploader_access_key="k", uploader_access_secret="s")
+    assert findings_of(credentials)["disk"].state == "skipped"

@@ -29,6 +29,14 @@ def test_host_without_an_address_fails():
     assert "nothing.invalid" in found["host resolves"].text
 
 
+def test_host_and_port_are_named_and_not_the_url():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        found = findings_of(CDNCredentials(f"https://127.0.0.1:{port}/gateway", *READER))
+    assert found["host resolves"].text == "127.0.0.1"
+    assert found["connects"].text.startswith(f"127.0.0.1, port {port}, in ")
+
+
 def test_port_that_nothing_listens_on_fails():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

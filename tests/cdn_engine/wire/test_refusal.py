@@ -93,6 +93,11 @@ def test_web_page_in_the_place_of_xml_is_not_a_store(manager, server, page, kind
     assert len(server.requests) == 1
 
 
+def test_web_page_whose_words_cannot_be_printed_is_named_without_them(manager, server):
+    error = failure_of(manager, server, "list", 200, body=PAGE % b"\x1b[2J")
+    assert str(error).endswith("answers with a web page, as no S3 store does")
+
+
 @pytest.mark.parametrize("page", [PAGE, BROKEN_PAGE])
 @pytest.mark.parametrize("name", WITH_BODY)
 def test_title_of_an_error_page_is_the_message(manager, server, name, page):
