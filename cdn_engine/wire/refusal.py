@@ -13,9 +13,12 @@ from cdn_engine.wire.web_page import looks_like_html, words_of
 __all__ = ["raise_if_not_a_store", "register"]
 
 _NOT_MODIFIED = 304
+_BEFORE_XML = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and white space that keeps a connection alive
 
 
-def raise_if_not_a_store(url: str, status: int, headers: Mapping[str, str], body: bytes | None) -> None:
+def raise_if_not_a_store(
+    url: str, status: int, headers: Mapping[str, str], body: bytes | None, wants_xml: bool = False
+) -> None:
     """Look at an answer before anybody acts on it.
 
     Args:
@@ -23,9 +26,10 @@ def raise_if_not_a_store(url: str, status: int, headers: Mapping[str, str], body
         status: The answer's status.
         headers: Its headers; names in any case.
         body: Its body; None if that is an object, and still to be read.
+        wants_xml: True if a body can only be S3's XML.
 
     Raises:
-        NotAStoreError: It is a redirect, or a web page where S3's XML should be.
+        NotAStoreError: It is a redirect, or a web page or something else where S3's XML should be.
     """
     if 300 <= status < 400 and status != _NOT_MODIFIED:
         raise NotAStoreError(f"{origin_of(url)} {_redirection(url, status, headers)}")
@@ -33,6 +37,8 @@ def raise_if_not_a_store(url: str, status: int, headers: Mapping[str, str], body
         words = words_of(body)
         said = f": {words!r}" if words else ""
         raise NotAStoreError(f"{origin_of(url)} answers with a web page, as no S3 store does{said}")
+    if status < 300 and wants_xml and body and body.strip() and not body.lstrip(_BEFORE_XML).startswith(b"<"):
+        raise NotAStoreError(f"{origin_of(url)} does not answer in XML, as an S3 store does: {words_of(body)!r}")
 
 
 def _redirection(url: str, status: int, headers: Mapping[str, str]) -> str:

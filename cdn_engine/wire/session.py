@@ -120,7 +120,7 @@ class Session:
                 running.raw = response
             is_object = request.stream_output and response.status < 300
             body = None if is_object else answer.content
-            raise_if_not_a_store(request.url, response.status, response.headers, body)
+            raise_if_not_a_store(request.url, response.status, response.headers, body, wants_xml=running is not None)
             return answer
         except exceptions.HTTPError as error:
             # Not chained: among the causes are exceptions whose text is what the server has sent.

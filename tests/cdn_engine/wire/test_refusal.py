@@ -93,6 +93,24 @@ def test_web_page_in_the_place_of_xml_is_not_a_store(manager, server, page, kind
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("name", ["store", "large"])
+@pytest.mark.parametrize("body", [b'{"ok": true}', b"OK", b"\xef\xbb\xbf  text"])
+def test_answer_to_an_upload_that_is_not_xml_is_not_a_store(manager, server, name, body):
+    operation, call = calls_of(manager)[name]
+    server.fault(operation, answering(200, body=body))
+    with pytest.raises(NotAStoreError, match="does not answer in XML"):
+        call()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("space", [b"", b"\xef\xbb\xbf", b"  \r\n"])
+def test_xml_may_come_after_a_byte_order_mark_or_white_space(manager, server, space):
+    body = space + b"<CompleteMultipartUploadResult><ETag>etag</ETag></CompleteMultipartUploadResult>"
+    server.fault("CompleteMultipartUpload", answering(200, body=body))
+    assert manager.store("bucket", "key", bytes(9 << 20)).etag == "etag"
+
+
+
 def test_web_page_whose_words_cannot_be_printed_is_named_without_them(manager, server):
     error = failure_of(manager, server, "list", 200, body=PAGE % b"\x1b[2J")
     assert str(error).endswith("answers with a web page, as no S3 store does")
