@@ -218,11 +218,16 @@ class _Idle:
 
     def put(self, connection: Any, block: bool = False, timeout: float | None = None) -> None:
         if connection is not None:  # urllib3's placeholder for a connection that is not open yet
+            if connection.running is not None:
+                connection.running.leave()
+                connection.running = None
             self._connections.append(connection)
 
 
 class _Connection(HTTPConnection):
     """Tells the running attempt which socket it uses."""
+
+    running: attempt.Attempt | None = None  # that made the request under way
 
     def _new_conn(self) -> socket.socket:
         # As urllib3's own, which its SOCKS support replaces too; but the attempt knows the socket while it connects.
@@ -260,6 +265,7 @@ class _Connection(HTTPConnection):
         _use(self.sock)
 
     def request(self, *arguments: Any, **options: Any) -> None:
+        self.running = attempt.current()
         if self.sock is not None:  # an idle connection
             _use(self.sock)
         super().request(*arguments, **options)
