@@ -106,11 +106,6 @@ def test_retry_after_without_meaning_is_0(value):
     assert retry.retry_after(refusal(503, retry_after=value)) == 0.0
 
 
-@pytest.mark.parametrize(("status", "busy"), [(429, True), (503, True), (500, False), (404, False)])
-def test_store_is_busy_with_429_and_503(status, busy):
-    assert retry.is_busy(refusal(status)) is busy
-
-
 def test_long_pause_is_logged_with_the_reason(log_lines):
     retry.delay(refusal(503, "SlowDown", retry_after="5"), 1, "bucket/key")
     (line,) = log_lines()
