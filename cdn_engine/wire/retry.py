@@ -32,6 +32,7 @@ _LOGGED_DELAY = 1.0  # seconds; shorter waits are not worth a line in the log
 
 # A store that asks for a longer wait, in seconds, has failed.
 _LONGEST_RETRY_AFTER = 600
+_FOREVER = 1e6  # seconds; no system's locks can wait for as long as some stores ask
 
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})  # 520 to 530: failures of a CDN
 _TRANSIENT_CODES = frozenset({
@@ -101,9 +102,9 @@ def retry_after(error: BaseException) -> float:
         return 0.0
     value: str = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
     if value.isdecimal():
-        return float(value)
+        return min(float(value), _FOREVER)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - time.time()), _FOREVER)
     except (OverflowError, ValueError):
         return 0.0
 
