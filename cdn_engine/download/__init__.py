@@ -42,7 +42,7 @@ def download_file(
         Key: The object's key.
         Filename: The path to download to, or a ``Target``. Its directory is made if needed.
         ExtraArgs: What boto3 allows here, and ``Sha256`` (hex; what the content must have) and ``Deadline`` (seconds
-            that the call may take; a connection that is being opened or has not answered may add its timeout).
+            that the call may take).
         Callback: Called in the calling thread with counts of bytes, whose sum is what is on disk: the first count is
             what an earlier call left, and discarded bytes are negative.
         Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
@@ -72,7 +72,11 @@ def download_file(
                 return transfer.run()
             partial.discard()
         finally:
-            transfer.finally_do(partial.unlock)
+            try:
+                transfer.finally_do(partial.unlock)
+            except BaseException:
+                transfer.finally_do(partial.unlock)
+                raise
     except CDNError as error:
         error.subject = remote.name
         raise

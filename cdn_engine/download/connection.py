@@ -25,6 +25,7 @@ class Connection:
         answered: True once the head of its answer has arrived.
         delivering: True while the body of its answer is being read.
         received: Bytes of that body so far, those to be skipped included.
+        written: Those of them that the file did not have yet.
         cut_off: Why the calling thread has cut the request; None if it has not.
     """
 
@@ -34,7 +35,7 @@ class Connection:
         self.aside: Attempt | None = None
         self.began = time.monotonic()
         self.answered = self.delivering = False
-        self.received = 0
+        self.received = self.written = 0
         self.cut_off: str | None = None
         self._transferred_before = transferred
         self.watch(self.began)

@@ -1,8 +1,9 @@
 """A thread that does what may wait for a slow disk, so that the calling thread need not."""
 
-import itertools
 import threading
 from collections.abc import Callable
+
+from cdn_engine import threads
 
 __all__ = ["DiskTask"]
 
@@ -23,7 +24,6 @@ class DiskTask(threading.Thread):
         super().__init__(name="cdn-download-disk", daemon=True)
         self._work = work
         self._ended = ended
-        self._turns = itertools.count()  # whose next() is atomic
         self._last: Callable[[], object] | None = None
         self.error: BaseException | None = None
         self.done = False
@@ -35,11 +35,16 @@ class DiskTask(threading.Thread):
             self.error = error
         self.done = True
         self._ended()
-        if next(self._turns) == 1 and self._last is not None:
+        if self._last is not None:
             self._last()
 
     def finally_do(self, last: Callable[[], object]) -> None:
-        """Call ``last`` as soon as the function has ended: now, or later in the thread."""
+        """Call ``last`` as soon as the function has ended: now, or later in the thread. May be called again.
+
+        Args:
+            last: It may be called twice, one call after the other.
+        """
         self._last = last
-        if next(self._turns) == 1:
+        if self.done:  # read after ``_last`` is set, as the thread sets it before it reads ``_last``
+            threads.join([self])
             last()

@@ -70,8 +70,10 @@ class Judge:
         state = self._state
 
         def attempt() -> Attempt:
-            connection.aside = Attempt()
-            return connection.aside
+            connection.aside = aside = Attempt()
+            if connection.cut_off is not None:  # just before this one could be cut
+                aside.cut()
+            return aside
 
         head = self._remote.head(state.deadline, state.wait, state.kept, attempt)
         if head.get("ETag") != response.get("ETag"):

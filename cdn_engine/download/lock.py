@@ -115,15 +115,22 @@ class Lock:
         if file is None or file.closed:
             return
         try:
-            # Those who wait notice that the file they have locked is gone, and start over with a new one.
-            if os.name != "nt" and _is_free(file) and self._is_current(file):
-                self._unlink()
+            try:
+                self._remove(file)
+            except BaseException:  # Ctrl-C in the middle of it: it is done before that is passed on
+                self._remove(file)
+                raise
         finally:
             try:
                 _unlock(file.fileno())
             finally:
                 file.close()
         if os.name == "nt":  # where no open file can be removed, and so nobody's but ours
+            self._unlink()
+
+    def _remove(self, file: FileIO) -> None:
+        # Those who wait notice that the file they have locked is gone, and start over with a new one.
+        if os.name != "nt" and _is_free(file) and self._is_current(file):
             self._unlink()
 
     def abandon(self) -> None:

@@ -92,7 +92,10 @@ class Transfer:
         raise ObjectChangedError("the object was replaced again and again during the download: try again later")
 
     def finally_do(self, last: Callable[[], object]) -> None:
-        """Call ``last`` when nothing of this download uses the disk any more: now, or later in a thread."""
+        """Call ``last`` when nothing of this download uses the disk any more: now, or later in a thread.
+
+        ``last`` may be called twice, and so may this, as is necessary after Ctrl-C in the middle of it.
+        """
         task = self._task
         if task is None or not (task.done or task.is_alive()):
             last()
@@ -121,8 +124,8 @@ class Transfer:
         """Download all missing bytes, verify, install. What arrived before a failure is kept for the next call."""
         self._state.begin()
         self._workers, self._hasher = [], None
-        self._partial.create()
         try:
+            self._partial.create()
             self._supervise()
             self._join()
             self._verify()

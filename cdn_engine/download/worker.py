@@ -22,7 +22,7 @@ from cdn_engine.wire.pace import Pace
 
 __all__ = ["Worker"]
 
-_PROGRESS = 64 << 10  # bytes received that reset the number of failed attempts
+_PROGRESS = 64 << 10  # bytes written that reset the number of failed attempts
 
 # Failures of one connection, which say nothing about the others.
 _OF_ONE_CONNECTION = (ClientError, BotoCoreError, HTTPError, NotAStoreError, StalledError, StoreProtocolError)
@@ -78,7 +78,7 @@ class Worker(threading.Thread):
                 error = StalledError(connection.cut_off)
             if not state.resumable:
                 state.plan.restart(connection.span)
-            elif connection.received >= _PROGRESS:
+            elif connection.written >= _PROGRESS:
                 self._failures, self._proven = 0, True
             state.failure = error
             if self._is_surplus(connection, error):
@@ -97,7 +97,7 @@ class Worker(threading.Thread):
         """Return True if the download goes on without this connection, which failed while others carry it."""
         return (
             (self._failures > 0 or not self._proven or isinstance(error, ClientError))
-            and connection.received < _PROGRESS
+            and connection.written < _PROGRESS
             and isinstance(error, _OF_ONE_CONNECTION)
             and self._state.is_carried_by_others(connection)
         )
@@ -146,6 +146,7 @@ class Worker(threading.Thread):
                 connection.received += amount
                 state.transferred += amount
                 if not skip:
+                    connection.written += amount
                     state.plan.wrote(span, amount)
             skip = max(0, skip - amount)
             if self._pace.limited:

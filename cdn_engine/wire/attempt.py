@@ -38,6 +38,7 @@ class Attempt:
     def __init__(self, read_timeout: float | None = None) -> None:
         self.read_timeout = read_timeout
         self.raw: Any = None
+        self._lock = threading.Lock()  # so that no cut comes after ``leave``
         self._socket: Any = None
         self._is_cut = False
 
@@ -59,23 +60,31 @@ class Attempt:
         if self._is_cut:
             raise ConnectionAbortedError("the request was cut")
 
+    def leave(self) -> None:
+        """Take note that the connection is free for other requests, which a cut would hit from now on."""
+        with self._lock:
+            self._socket = None
+
     def cut(self) -> None:
         """End the request at whatever stage it is; what is still to be sent is dropped. Safe from another thread."""
-        self._is_cut = True
-        connection_socket = self._socket
-        if connection_socket is None:
-            return
-        plain = getattr(connection_socket, "socket", connection_socket)  # TLS inside the TLS of a proxy
-        with contextlib.suppress(OSError):
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_UNSENT)
-        with contextlib.suppress(OSError):
-            # Not SSLSocket.shutdown, after which another thread would send and receive without TLS.
-            socket.socket.shutdown(plain, socket.SHUT_RDWR)
+        with self._lock:
+            self._is_cut = True
+            if self._socket is not None:
+                _break(self._socket)
 
 
 def current() -> Attempt | None:
     """Return the attempt that this thread is making; None if its request is none."""
     return getattr(_running, "attempt", None)
+
+
+def _break(connection_socket: Any) -> None:
+    plain = getattr(connection_socket, "socket", connection_socket)  # TLS inside the TLS of a proxy
+    with contextlib.suppress(OSError):
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_UNSENT)
+    with contextlib.suppress(OSError):
+        # Not SSLSocket.shutdown, after which another thread would send and receive without TLS.
+        socket.socket.shutdown(plain, socket.SHUT_RDWR)
 
 
 def register(client: Any) -> None:

@@ -21,7 +21,7 @@ from cdn_engine.errors import StalledError, StoreProtocolError, explain
 from cdn_engine.log import log
 from cdn_engine.network_errors import root_cause
 
-__all__ = ["code_of", "delay", "is_busy", "is_transient", "retry_after", "status_of"]
+__all__ = ["code_of", "delay", "is_transient", "retry_after", "status_of"]
 
 # Attempts without progress before a transfer gives up: with the delays below, about a minute of outage.
 _MAX_ATTEMPTS = 9
@@ -32,9 +32,9 @@ _LOGGED_DELAY = 1.0  # seconds; shorter waits are not worth a line in the log
 
 # A store that asks for a longer wait, in seconds, has failed.
 _LONGEST_RETRY_AFTER = 600
+_FOREVER = 1e6  # seconds; no system's locks can wait for as long as some stores ask
 
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504, *range(520, 531)})  # 520 to 530: failures of a CDN
-_BUSY_STATUS = frozenset({429, 503})
 _TRANSIENT_CODES = frozenset({
     "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable",
     "SlowDown", "Throttling",
@@ -96,20 +96,15 @@ def _is_lasting(cause: BaseException) -> bool:
     return refused is not None and int(refused[1]) not in _TRANSIENT_STATUS
 
 
-def is_busy(error: BaseException) -> bool:
-    """Return True if the store asks for fewer requests."""
-    return status_of(error) in _BUSY_STATUS
-
-
 def retry_after(error: BaseException) -> float:
     """Return the seconds that the store's ``Retry-After`` asks for; 0.0 without one (RFC 9110, 10.2.3)."""
     if not isinstance(error, ClientError):
         return 0.0
     value: str = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
     if value.isdecimal():
-        return float(value)
+        return min(float(value), _FOREVER)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - time.time()), _FOREVER)
     except (OverflowError, ValueError):
         return 0.0
 

@@ -4,9 +4,7 @@ Its connections never serve two processes, its pool has no lock that Ctrl-C or a
 run into, and another thread can cut a request at any stage.
 """
 
-import collections
 import os
-import queue
 import socket
 import ssl
 from typing import Any
@@ -26,12 +24,12 @@ from botocore.exceptions import (
 )
 from botocore.httpsession import ProxyConfiguration
 from urllib3 import exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.util import parse_url
 
 from cdn_engine.errors import explain
 from cdn_engine.wire import attempt
+from cdn_engine.wire.connections import HTTPPool, HTTPSPool, TLSSocket
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.tls import tls_context
@@ -47,6 +45,8 @@ _BOTOCORES: dict[type[exceptions.HTTPError], type[BotoCoreError]] = {
     exceptions.ReadTimeoutError: ReadTimeoutError,
     exceptions.ProtocolError: ConnectionClosedError,
 }
+
+_BUSY = (429, 503)
 
 # A store may take minutes for an answer. A router on the way forgets a silent connection sooner than the system, after
 # two hours, would ask for a sign of life.
@@ -118,6 +118,9 @@ class Session:
             answer = AWSResponse(request.url, response.status, response.headers, response)
             if running is not None:
                 running.raw = response
+            connection: Any = response.connection
+            if response.status in _BUSY and connection is not None:
+                connection.is_unwanted = True
             is_object = request.stream_output and response.status < 300
             body = None if is_object else answer.content
             raise_if_not_a_store(request.url, response.status, response.headers, body, wants_xml=running is not None)
@@ -151,7 +154,7 @@ class Session:
         if proxy is not None:
             return self._open_through(proxy, options)
         store = parse_url(self._url)
-        pool: type[HTTPConnectionPool] = _HTTPSPool if store.scheme == "https" else _HTTPPool
+        pool: type[HTTPConnectionPool] = HTTPSPool if store.scheme == "https" else HTTPPool
         return pool(store.host or "", store.port, **options)
 
     def _open_through(self, proxy: str, options: dict[str, Any]) -> HTTPConnectionPool:
@@ -165,7 +168,7 @@ class Session:
             use_forwarding_for_https=bool(settings.get("proxy_use_forwarding_for_https")),
             **options,
         )
-        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        manager.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
         return manager.connection_from_url(self._url)
 
     def _target(self, url: str, proxy: str | None) -> str:
@@ -195,99 +198,7 @@ def _botocores(error: exceptions.HTTPError, url: str, proxy: str | None) -> Boto
 def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
     """Return a context whose sockets the running attempt knows, with a client's certificate if there is one."""
     context = tls_context(bundle)
-    context.sslsocket_class = _TLSSocket
+    context.sslsocket_class = TLSSocket
     if certificate is not None:
         context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
     return context
-
-
-class _Idle:
-    """The idle connections of a pool: a queue, as urllib3 uses one, without a lock and without a limit.
-
-    The queue's own lock could be found held by nobody: after Ctrl-C in the middle of it, or in the child of a fork.
-    """
-
-    def __init__(self, maxsize: int = 0) -> None:
-        self._connections: collections.deque[Any] = collections.deque()  # whose operations are atomic
-
-    def get(self, block: bool = False, timeout: float | None = None) -> Any:
-        try:
-            return self._connections.pop()
-        except IndexError:
-            raise queue.Empty from None
-
-    def put(self, connection: Any, block: bool = False, timeout: float | None = None) -> None:
-        if connection is not None:  # urllib3's placeholder for a connection that is not open yet
-            self._connections.append(connection)
-
-
-class _Connection(HTTPConnection):
-    """Tells the running attempt which socket it uses."""
-
-    def _new_conn(self) -> socket.socket:
-        # As urllib3's own, which its SOCKS support replaces too; but the attempt knows the socket while it connects.
-        failure: Exception = OSError("the name has no address")
-        try:
-            for family, kind, protocol, _, address in socket.getaddrinfo(
-                self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM
-            ):
-                try:
-                    return self._connect(socket.socket(family, kind, protocol), address)
-                except OSError as error:
-                    failure = error
-        except socket.gaierror as error:
-            raise exceptions.NameResolutionError(self.host, self, error) from error
-        except (OSError, UnicodeError) as error:
-            failure = error
-        if isinstance(failure, TimeoutError):
-            raise exceptions.ConnectTimeoutError(self, f"no connection within {self.timeout:g} s") from failure
-        raise exceptions.NewConnectionError(self, f"no connection: {failure}") from failure
-
-    def _connect(self, connection: socket.socket, address: Any) -> socket.socket:
-        try:
-            _use(connection)
-            for option in self.socket_options or ():
-                connection.setsockopt(*option)
-            connection.settimeout(self.timeout)
-            connection.connect(address)
-            return connection
-        except BaseException:
-            connection.close()
-            raise
-
-    def connect(self) -> None:
-        super().connect()
-        _use(self.sock)
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        if self.sock is not None:  # an idle connection
-            _use(self.sock)
-        super().request(*arguments, **options)
-
-
-class _TLSConnection(_Connection, HTTPSConnection):
-    pass
-
-
-class _TLSSocket(ssl.SSLSocket):
-    """Tells the running attempt of itself before it shakes hands: it has taken the descriptor of the plain socket."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        _use(self)
-        super().do_handshake(block)
-
-
-def _use(connection: Any) -> None:
-    running = attempt.current()
-    if running is not None:
-        running.use(connection)
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls: Any = _Connection
-    QueueCls: Any = _Idle
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls: Any = _TLSConnection
-    QueueCls: Any = _Idle

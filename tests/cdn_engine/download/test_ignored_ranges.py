@@ -1,8 +1,13 @@
 """Downloads from stores that answer a request for a range with the whole object."""
 
+import dataclasses
+
 import fault_proxy as faults
 import pytest
 from objects import PART, SAMPLE_SIZE, is_whole, presigned
+
+from cdn_engine.wire import retry
+from cdn_manager import CDNError
 
 
 @pytest.mark.parametrize("key", ["with-digest", "without-digest"])
@@ -22,6 +27,15 @@ def test_broken_answer_is_read_again_up_to_the_missing_bytes(admin, link, connec
     connect().fetch(samples, "with-digest", progress=counts.append)
     assert is_whole(folder / samples / "with-digest")
     assert sum(counts) == SAMPLE_SIZE
+
+
+def test_bytes_that_are_read_again_and_again_are_no_progress(admin, link, connect, samples, monkeypatch):
+    monkeypatch.setattr(retry, "_LONGEST_DELAY", 0.01)
+    target = presigned(admin, samples, "with-digest")
+    link.inject(dataclasses.replace(faults.truncated_after(2 * PART), target=target, times=None))
+    with pytest.raises(CDNError, match="ended at byte"):
+        connect().fetch(samples, "with-digest")
+    assert len(link.gets) <= 10
 
 
 def test_skipping_bytes_for_longer_than_the_read_timeout_is_not_a_stall(admin, link, connect, samples):

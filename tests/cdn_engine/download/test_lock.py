@@ -170,6 +170,25 @@ def test_ctrl_c_while_the_lock_is_being_released_does_not_keep_it(make, monkeypa
 
 
 @posix_only
+@pytest.mark.parametrize("step", ["_is_free", "_unlock"])
+def test_ctrl_c_on_the_way_to_the_removal_leaves_no_lock_file(step, make, monkeypatch):
+    first = make()
+    first.lock(NO_DEADLINE)
+    usual, presses = getattr(lock_module, step), [KeyboardInterrupt]
+
+    def interrupted(argument):
+        if presses:
+            raise presses.pop()
+        return usual(argument)
+
+    monkeypatch.setattr(lock_module, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        first.unlock()
+    assert not os.path.exists(first.lock_path)
+    make().lock(Deadline(600))
+
+
+@posix_only
 def test_ctrl_c_while_waiting_leaves_the_lock_to_its_holder(make, monkeypatch):
     holder, waiting = make(), make()
     holder.lock(NO_DEADLINE)

@@ -25,6 +25,7 @@ SURPLUS = {
     "503": answering(503, "SlowDown"),
     "503-for-ten-minutes": answering(503, "SlowDown", [("Retry-After", "600")]),
     "503-for-a-day": answering(503, "SlowDown", [("Retry-After", "86400")]),
+    "503-for-ever": answering(503, "SlowDown", [("Retry-After", "9" * 20)]),
 }
 
 

@@ -132,6 +132,15 @@ def test_next_request_after_a_cut_is_whole(served):
     assert [request.connection for request in server.requests] == [1, 2]
 
 
+def test_cut_after_the_answer_spares_the_connection_which_may_serve_others(served):
+    server, client = served
+    attempt = Attempt()
+    attempt.call(client.put_object, Bucket="bucket", Key="key", Body=b"abc")
+    attempt.cut()
+    client.put_object(Bucket="bucket", Key="key", Body=b"abc")
+    assert [request.connection for request in server.requests] == [1, 1]
+
+
 def test_attempt_is_made_once_and_other_calls_are_retried(served):
     server, client = served
     server.fault("PutObject", answering(503), answering(503))

@@ -2,6 +2,7 @@
 
 import datetime
 import ssl
+import threading
 
 import pytest
 import urllib3
@@ -106,9 +107,9 @@ def test_retry_after_without_meaning_is_0(value):
     assert retry.retry_after(refusal(503, retry_after=value)) == 0.0
 
 
-@pytest.mark.parametrize(("status", "busy"), [(429, True), (503, True), (500, False), (404, False)])
-def test_store_is_busy_with_429_and_503(status, busy):
-    assert retry.is_busy(refusal(status)) is busy
+@pytest.mark.parametrize("value", ["99999999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_retry_after_is_never_longer_than_a_thread_can_wait(value):
+    assert 86400 < retry.retry_after(refusal(503, retry_after=value)) < min(threading.TIMEOUT_MAX, 4e6)
 
 
 def test_long_pause_is_logged_with_the_reason(log_lines):

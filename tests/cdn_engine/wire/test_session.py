@@ -217,6 +217,15 @@ def test_idle_connection_is_used_again():
     assert {request.connection for request in server.requests} == {1}
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_connection_that_a_busy_store_has_answered_is_closed(status):
+    """It may be the one that is too many."""
+    with ScriptedServer() as server, manager_of(server.url) as manager:
+        server.fault("PutObject", answering(status, "SlowDown"))
+        manager.store("bucket", "key", b"abc")
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
 def test_idle_connection_that_the_store_has_closed_is_replaced():
     with ScriptedServer() as server, manager_of(server.url) as manager:
         server.fault("PutObject", answering(200, headers=[("ETag", '"e"')], body=b"", close=True))
