@@ -22,6 +22,7 @@ class Connection:
         attempt: The request.
         aside: The request for the object's size, which the answer did not tell; None without one.
         began: When it was made.
+        stop: The object's byte after the last of the answer's body; None if the answer does not tell it.
         answered: True once the head of its answer has arrived.
         delivering: True while the body of its answer is being read.
         received: Bytes of that body so far, those to be skipped included.
@@ -34,6 +35,7 @@ class Connection:
         self.attempt = Attempt()
         self.aside: Attempt | None = None
         self.began = time.monotonic()
+        self.stop: int | None = None
         self.answered = self.delivering = False
         self.received = self.written = 0
         self.cut_off: str | None = None

@@ -52,6 +52,7 @@ class Judge:
                     f"the store was asked for byte {span.pos} and sent bytes {answer.first} to {answer.last} "
                     f"of {'an unknown number' if total is None else total}"
                 )
+        connection.stop = None if answer.last is None else answer.last + 1
         state.answered(connection)
         return span.pos - answer.first
 

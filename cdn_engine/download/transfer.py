@@ -36,7 +36,7 @@ _RESTARTS = 3  # an object that is replaced more often during one download is an
 _HASHED_AT_ONCE = 8 << 20  # bytes; for a smaller object, a thread to hash it costs more than it gains
 
 # Seconds that the end of a failed download waits for the disk. What is not done by then goes on in a thread.
-_GRACE = 1.0
+_GRACE = 1.5
 
 
 class Transfer:

@@ -89,6 +89,8 @@ class Worker(threading.Thread):
             if pause is None:
                 state.fail(error)
                 return 0.0
+            if self._failures == 1 and connection.written >= _PROGRESS:
+                return retry.retry_after(error)  # on a link that breaks after so many bytes, pauses would add up
             if not state.deadline.allows(pause):
                 state.fail(no_time_left(error, state.kept))
             return pause
@@ -137,6 +139,8 @@ class Worker(threading.Thread):
             amount = len(block)
             if state.ending or connection.cut_off is not None:
                 raise StoreProtocolError("the request was cut")
+            if not amount and connection.stop == span.pos and not skip:
+                return  # a shorter range than was asked for, but whole
             if not amount:
                 self._end_of_body(span.pos)
                 return

@@ -403,6 +403,24 @@ def wrong_content_range(shift, **options):
     return _headers(change, **options)
 
 
+def slices(amount, **options):
+    """Answer with at most this many bytes of the range that was asked for, and say so."""
+
+    def head(request):
+        first, last, total = map(int, re.findall(r"\d+", request.answer["content-range"]))
+        last = min(last, first + amount - 1)
+        request.answer["content-range"] = f"bytes {first}-{last}/{total}"
+        request.answer["content-length"] = str(last + 1 - first)
+
+    def body(_, blocks):
+        left = amount
+        for block in blocks:
+            yield block[:left]
+            left -= min(left, len(block))
+
+    return Fault(head=head, body=body, times=None, **options)
+
+
 def short_total(**options):
     """Claim that the object is shorter than the range that is sent."""
 

@@ -70,6 +70,13 @@ def test_size_is_asked_for_if_a_chunked_answer_does_not_tell_it(link, connect, a
     assert is_whole(folder / samples / "with-digest")
 
 
+def test_store_that_sends_less_than_was_asked_for_is_asked_again(link, connect, samples, folder):
+    link.rate = None
+    link.inject(faults.slices(60_000))
+    connect().fetch(samples, "with-digest")
+    assert is_whole(folder / samples / "with-digest")
+
+
 def test_redirect_to_another_host_is_not_followed(store, link, connect, samples):
     with Proxy(store.url) as elsewhere:
         link.inject(faults.redirects(elsewhere.url))

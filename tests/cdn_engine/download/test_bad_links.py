@@ -46,6 +46,14 @@ def test_broken_body_resumes_at_its_last_byte(link, connect, samples):
     assert starts == sorted(starts)
 
 
+def test_first_retry_after_progress_does_not_wait(link, connect, samples, folder, monkeypatch):
+    """On a link that breaks after so many bytes, again and again, the pauses would add up."""
+    monkeypatch.setattr("cdn_engine.wire.retry.delay", lambda *_: 1000.0)
+    link.inject(*(faults.reset_after(300_000) for _ in range(3)))
+    connect(deadline=100).fetch(samples, "with-digest")
+    assert is_whole(folder / samples / "with-digest")
+
+
 def test_truncated_body_sends_no_byte_twice(link, connect, samples):
     link.inject(*(faults.truncated_after(300_000) for _ in range(3)))
     connect().fetch(samples, "with-digest")
