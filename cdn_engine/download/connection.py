@@ -16,9 +16,11 @@ class Connection:
     Args:
         span: The bytes it asks for.
         transferred: Bytes that the download has received so far.
+        given_up: How many times in a row requests without an answer have been cut.
 
     Attributes:
         span: The bytes it asks for.
+        given_up: See above.
         attempt: The request.
         aside: The request for the object's size, which the answer did not tell; None without one.
         began: When it was made.
@@ -30,8 +32,9 @@ class Connection:
         cut_off: Why the calling thread has cut the request; None if it has not.
     """
 
-    def __init__(self, span: Span, transferred: int) -> None:
+    def __init__(self, span: Span, transferred: int, given_up: int = 0) -> None:
         self.span = span
+        self.given_up = given_up
         self.attempt = Attempt()
         self.aside: Attempt | None = None
         self.began = time.monotonic()
@@ -60,8 +63,11 @@ class Connection:
         self.watch(now)
 
     def cut_if_unanswered(self, now: float, patience: float) -> bool:
-        """Cut the request if it has had no answer for ``patience`` seconds. Return whether this was done."""
-        if self.answered or self.cut_off is not None or now - self.began < patience:
+        """Cut the request if it has had no answer for ``patience`` seconds. Return whether this was done.
+
+        The patience doubles each time that requests were cut: the store may just be slow.
+        """
+        if self.answered or self.cut_off is not None or now - self.began < patience * 2**self.given_up:
             return False
         self.cut(f"no answer for {now - self.began:.0f} s")
         return True

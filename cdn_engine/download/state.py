@@ -37,7 +37,7 @@ class State(SharedState):
         connections: The requests under way.
         tuner: How many there should be.
         slowest_answer: Seconds that the slowest answer took.
-        given_up: How many requests without an answer were cut since the last answer.
+        given_up: How many times since the last answer requests without one were cut.
         digest_pending: True while a thread hashes what has been written.
         error: The reason why the download ends; None as long as it does not.
         stopping: True once the threads have to end.
@@ -104,7 +104,7 @@ class State(SharedState):
             span = None if self.ending else self.plan.take(self.tuner.target)
             if span is None:
                 return None
-            connection = Connection(span, self.transferred)
+            connection = Connection(span, self.transferred, self.given_up)
             self.connections.append(connection)
             return connection
 
@@ -143,13 +143,12 @@ class State(SharedState):
     def cut_silent(self, now: float, read_timeout: float | None) -> None:
         """Cut the connections that deliver next to nothing, and those without an answer while others deliver."""
         with self.lock:
-            # Longer after each request that was given up: the store may just be slow.
-            patience = max(_ANSWER, _SLOW_ANSWERS * self.slowest_answer) * 2**self.given_up
+            patience = max(_ANSWER, _SLOW_ANSWERS * self.slowest_answer)
             for connection in self.connections:
                 if read_timeout is not None:
                     connection.cut_if_stalled(now, read_timeout)
-                if connection.received_beside(self.transferred):
-                    self.given_up += connection.cut_if_unanswered(now, patience)
+                if connection.received_beside(self.transferred) and connection.cut_if_unanswered(now, patience):
+                    self.given_up = connection.given_up + 1
 
     def fail(self, error: Exception) -> None:
         """Make ``error`` the reason why the download ends, if it is the first."""

@@ -49,8 +49,8 @@ def test_download_goes_on_with_the_connections_that_the_store_takes(surplus, sto
     assert (folder / bucket / key).read_bytes() == payload_of(SIZE)
 
 
-def connection_of(transferred=0, began=100.0):
-    connection = Connection(Span(0, 1 << 20), transferred)
+def connection_of(transferred=0, began=100.0, given_up=0):
+    connection = Connection(Span(0, 1 << 20), transferred, given_up)
     connection.began = began
     return connection
 
@@ -60,6 +60,12 @@ def test_request_is_given_up_when_its_answer_is_late():
     assert not connection.cut_if_unanswered(102.9, 3.0)
     assert connection.cut_if_unanswered(103.0, 3.0)
     assert not connection.cut_if_unanswered(104.0, 3.0)
+
+
+def test_patience_doubles_each_time_that_requests_were_given_up():
+    connection = connection_of(given_up=2)
+    assert not connection.cut_if_unanswered(111.9, 3.0)
+    assert connection.cut_if_unanswered(112.0, 3.0)
 
 
 def test_request_that_is_being_answered_is_not_given_up():
