@@ -55,7 +55,8 @@ def open_own(directory: Directory, name: str, mode: str, create: bool = False) -
         # Without O_CREAT where there is a file: Linux may refuse it for another user's (fs.protected_regular).
         new = 0 if present or not create else os.O_CREAT | os.O_EXCL
         try:
-            descriptor = directory.open_file(name, flags | new)
+            # Closes the descriptor itself, wherever Ctrl-C comes: closed twice, it could be somebody else's by then.
+            file = FileIO(directory.open_file(name, flags | new), mode)
         except FileExistsError:
             continue
         except FileNotFoundError:
@@ -63,11 +64,11 @@ def open_own(directory: Directory, name: str, mode: str, create: bool = False) -
                 continue
             raise
         try:
-            _check(directory, name, os.fstat(descriptor))
-            return FileIO(descriptor, mode)
+            _check(directory, name, os.fstat(file.fileno()))
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
+        return file
 
 
 def unlink_own(directory: Directory, name: str) -> bool:
