@@ -49,7 +49,8 @@ def test_parent_and_children_transfer_at_once_over_tls(store, objects, folder, a
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with authority.cert_pem.tempfile() as bundle, ScriptedServer(store.url, tls=context, keep_bodies=False) as server:
-        run_forking(server.url, objects, folder, 8, 1, AWS_CA_BUNDLE=bundle)
+        # Without threads beside the fork: one may be inside OpenSSL, whose locks a child cannot free.
+        run_forking(server.url, objects, folder, 8, 0, AWS_CA_BUNDLE=bundle)
 
 
 @pytest.mark.parametrize("transfer", ["fetch", "store"])

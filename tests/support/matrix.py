@@ -16,7 +16,7 @@ OTHERS = ("3.12", "3.13")
 OLDEST_BOTO3 = {"3.12": "1.40.9"}
 
 # Most tests wait: for a fault to be noticed, for a store to come up.
-WORKERS = "3"
+WORKERS = "4"
 
 # Wheels of everything that a consumer's isolated build needs, so that a test can build one without an index.
 WHEELHOUSE = ROOT / "build" / "wheelhouse"
