@@ -1,5 +1,7 @@
 """Starts and joins threads, so that none outlives the call that started it, whenever Ctrl-C comes."""
 
+import collections
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -7,6 +9,9 @@ from collections.abc import Iterable
 __all__ = ["join", "start"]
 
 _STARTING = 1.0  # seconds that the system may take until a new thread counts as started
+_ENDING = 1.0  # seconds that a fork waits for the system to end threads that have been joined
+
+_joined: collections.deque[int] = collections.deque(maxlen=256)  # the system's numbers of threads
 
 
 def start(worker: threading.Thread) -> None:
@@ -35,6 +40,7 @@ def join(workers: Iterable[threading.Thread]) -> None:
         while True:
             try:
                 worker.join()
+                _joined.append(worker.native_id or 0)
                 break
             except RuntimeError:  # not started, or just being started
                 if worker not in threading.enumerate():
@@ -44,3 +50,22 @@ def join(workers: Iterable[threading.Thread]) -> None:
                     # takes it off the list of threads.
                     worker.start()
                 time.sleep(0.001)
+
+
+def _let_them_end() -> None:
+    """Wait until the system has ended joined threads.
+
+    After its work, a thread that has used TLS frees what OpenSSL keeps for it, under OpenSSL's locks. A child forked in
+    that moment would find them locked for good.
+    """
+    end = time.monotonic() + _ENDING
+    joined = list(_joined)
+    _joined.clear()
+    for number in joined:
+        task = f"/proc/self/task/{number}"
+        while os.path.exists(task) and time.monotonic() < end:
+            time.sleep(0.001)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_them_end)

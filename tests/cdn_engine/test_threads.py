@@ -1,5 +1,6 @@
 """Threads that end with the call that started them, whenever Ctrl-C comes."""
 
+import os
 import threading
 
 import pytest
@@ -56,3 +57,16 @@ def test_thread_that_cannot_be_started_is_an_error():
 
 def test_join_skips_threads_that_were_never_started():
     threads.join([threading.Thread(), threading.Thread()])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs Linux")
+def test_fork_waits_for_the_system_to_end_joined_threads():
+    worker = threading.Thread(target=int)
+    threads.start(worker)
+    threads.join([worker])
+    child = os.fork()
+    if child == 0:
+        os._exit(len(threads._joined))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert not os.path.exists(f"/proc/self/task/{worker.native_id}")
