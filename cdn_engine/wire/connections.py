@@ -1,6 +1,7 @@
 """The connections of a ``Session``: the running attempt knows which socket it uses, and no lock guards idle ones."""
 
 import collections
+import contextlib
 import queue
 import socket
 import ssl
@@ -10,13 +11,14 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from cdn_engine.budget import CONNECTIONS
 from cdn_engine.wire import attempt
 
 __all__ = ["HTTPPool", "HTTPSPool", "TLSSocket"]
 
 
 class _Idle:
-    """The idle connections of a pool: a queue, as urllib3 uses one, without a lock and without a limit.
+    """The idle connections of a pool, no more than transfers use: a queue, as urllib3 uses one, without a lock.
 
     The queue's own lock could be found held by nobody: after Ctrl-C in the middle of it, or in the child of a fork.
     """
@@ -39,6 +41,12 @@ class _Idle:
                 connection.close()
             else:
                 self._connections.append(connection)
+                self._close_surplus()
+
+    def _close_surplus(self) -> None:
+        while len(self._connections) > CONNECTIONS:
+            with contextlib.suppress(IndexError):  # another thread has taken them
+                self._connections.popleft().close()  # unused for longest
 
 
 class _Connection(HTTPConnection):
