@@ -1,8 +1,8 @@
 """``download_file`` for boto3's S3 client: resumable, verified, durable, over as many connections as pay. Private.
 
-The first ranged GET is also the stat: its answer tells size, ETag and digest. One connection then downloads all the
-rest with one request; more are opened as long as that makes it faster, and share what is left. Every answer is judged
-by what it carries, not by what was asked for. A journal vouches for what is on disk, so that a later call resumes.
+The first ranged GET is also the stat: its answer tells size, ETag and digest. If the rest takes long, more connections
+share it, as many as pay. Every answer is judged by what it carries, not by what was asked for. A journal vouches for
+what is on disk, so that a later call resumes.
 """
 
 import os

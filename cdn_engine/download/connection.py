@@ -1,8 +1,6 @@
 """One request of a download as the other threads see it: what it delivers, how long it is silent, and how it is cut."""
 
-import time
-
-from cdn_engine.download.plan import Span
+from cdn_engine.download.span import Span
 from cdn_engine.wire.attempt import Attempt
 
 __all__ = ["Connection"]
@@ -17,29 +15,31 @@ class Connection:
         span: The bytes it asks for.
         transferred: Bytes that the download has received so far.
         given_up: How many times in a row requests without an answer have been cut.
+        proven: True if its thread has received something before.
 
     Attributes:
         span: The bytes it asks for.
         given_up: See above.
+        proven: True if its thread has received something, also before.
         attempt: The request.
         aside: The request for the object's size, which the answer did not tell; None without one.
         began: When it was made.
         stop: The object's byte after the last of the answer's body; None if the answer does not tell it.
-        answered: True once the head of its answer has arrived.
         delivering: True while the body of its answer is being read.
         received: Bytes of that body so far, those to be skipped included.
         written: Those of them that the file did not have yet.
         cut_off: Why the calling thread has cut the request; None if it has not.
     """
 
-    def __init__(self, span: Span, transferred: int, given_up: int = 0) -> None:
+    def __init__(self, span: Span, transferred: int, given_up: int = 0, proven: bool = False) -> None:
         self.span = span
         self.given_up = given_up
+        self.proven = proven
         self.attempt = Attempt()
         self.aside: Attempt | None = None
-        self.began = time.monotonic()
+        self.began = span.began
         self.stop: int | None = None
-        self.answered = self.delivering = False
+        self.delivering = False
         self.received = self.written = 0
         self.cut_off: str | None = None
         self._transferred_before = transferred
@@ -67,7 +67,7 @@ class Connection:
 
         The patience doubles each time that requests were cut: the store may just be slow.
         """
-        if self.answered or self.cut_off is not None or now - self.began < patience * 2**self.given_up:
+        if self.span.answered or self.cut_off is not None or now - self.began < patience * 2**self.given_up:
             return False
         self.cut(f"no answer for {now - self.began:.0f} s")
         return True
@@ -76,5 +76,9 @@ class Connection:
         """End the request from another thread."""
         # In this order: what the thread reads after the cut is not to be believed.
         self.cut_off = reason
+        self.end()
+
+    def end(self) -> None:
+        """End the request from another thread, as its span is no longer its own."""
         for attempt in filter(None, (self.attempt, self.aside)):
             attempt.cut()

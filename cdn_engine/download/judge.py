@@ -100,7 +100,7 @@ class Judge:
         self._partial.reserve(total)
         with state.lock:
             state.version = version
-            state.plan.set_size(total, span)
+            state.plan.set_size(total, span, version.recognizable)
             state.notify()
 
     def _take_all(self, connection: Connection) -> None:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from boto3.s3.transfer import TransferConfig
 
+from cdn_engine.budget import CONNECTIONS
+
 __all__ = ["BLOCK", "Settings"]
 
 BLOCK = 512 << 10  # bytes read from a connection, or hashed, at once
 
 _FIRST = 8 << 20  # bytes asked for before the size is known: the whole of a small object, little of a large one
-_CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Settings:
         first: Bytes asked for before the size is known.
         part: Bytes asked for by each request; None to decide by the object's size.
         connections: The most connections.
+        fixed: True if there are to be as many from the beginning.
         bandwidth: Bytes a second; None for no limit.
     """
 
     first: int = _FIRST
     part: int | None = None
-    connections: int = _CONNECTIONS
+    connections: int = CONNECTIONS
+    fixed: bool = False
     bandwidth: int | None = None
 
     @classmethod
@@ -37,5 +40,6 @@ class Settings:
             max(config.multipart_threshold, config.multipart_chunksize),
             config.multipart_chunksize,
             config.max_concurrency if config.use_threads else 1,
+            True,
             config.max_bandwidth,
         )

@@ -1,21 +1,28 @@
 """What the threads of one download share, under one lock."""
 
 import time
+from collections import deque
 
+from cdn_engine import budget
 from cdn_engine.download.answer import Version
 from cdn_engine.download.connection import Connection
 from cdn_engine.download.plan import Plan
 from cdn_engine.download.settings import Settings
-from cdn_engine.download.tuner import Tuner
+from cdn_engine.download.span import Span
 from cdn_engine.shared_state import SharedState
+from cdn_engine.tuner import Tuner
 from cdn_engine.wire.deadline import Deadline
 
 __all__ = ["State"]
 
 # A request without an answer gives its range back after this many seconds, or after so many times what the slowest
-# answer took.
+# answer took; sooner if another connection has nothing else to do.
 _ANSWER = 3.0
+_ANSWER_AT_THE_END = 1.0
 _SLOW_ANSWERS = 4
+
+_CPU_LOOK = 0.05  # seconds between two looks at the use of the CPU,
+_CPU_LOOKS = 4  # over so many of which it is averaged
 
 
 class State(SharedState):
@@ -31,6 +38,7 @@ class State(SharedState):
         if_match: False once the store has refused ``If-Match``.
         failure: The last failure of an attempt, for the deadline's message.
         transferred: Bytes of bodies received.
+        cpu: Seconds of CPU time that receiving them has taken.
         resumed_from: Bytes that an earlier call has left.
         version: What is known about the object.
         plan: Its bytes.
@@ -48,9 +56,11 @@ class State(SharedState):
         self._settings = settings
         self._pinned = pinned
         self.deadline = deadline
+        self._share = budget.enter()
         self.if_match = True
         self.failure: BaseException | None = None
         self.transferred = 0
+        self.cpu = 0.0
         self.resumed_from = 0
         self.forget()
         self.begin()
@@ -69,7 +79,9 @@ class State(SharedState):
     def begin(self) -> None:
         """Reset what belongs to one attempt at the whole download."""
         self.connections: list[Connection] = []
-        self.tuner = Tuner(self._settings.connections, time.monotonic(), self.transferred)
+        now, most = time.monotonic(), self._settings.connections
+        self.tuner = Tuner.fixed(most, now) if self._settings.fixed else Tuner(most, now, self.transferred)
+        self._cpu_looks = deque([(now, self.cpu)], maxlen=_CPU_LOOKS)
         self.slowest_answer = 0.0
         self.given_up = 0
         self.digest_pending = False
@@ -98,13 +110,17 @@ class State(SharedState):
             return "nothing was kept"
         return f"{self.plan.on_disk} of {self.plan.size} bytes are kept for the next call"
 
-    def take(self) -> Connection | None:
-        """Return a request for the next span; None if no further connection is needed."""
+    def take(self, proven: bool) -> Connection | None:
+        """Return a request for the next span; None if no further connection is needed.
+
+        Args:
+            proven: True if the calling thread has received something before.
+        """
         with self.lock:
-            span = None if self.ending else self.plan.take(self.tuner.target)
+            span = None if self.ending else self.plan.take(self.tuner.target, time.monotonic())
             if span is None:
                 return None
-            connection = Connection(span, self.transferred, self.given_up)
+            connection = Connection(span, self.transferred, self.given_up, proven)
             self.connections.append(connection)
             return connection
 
@@ -119,10 +135,13 @@ class State(SharedState):
         """Take note that the body of an answer begins."""
         now = time.monotonic()
         with self.lock:
-            self.slowest_answer = max(self.slowest_answer, now - connection.began)
+            seconds = now - connection.began
+            self.slowest_answer = max(self.slowest_answer, seconds)
+            self.plan.latency = min(self.plan.latency or seconds, seconds)
             self.given_up = 0
             connection.watch(now)
-            connection.answered = connection.delivering = True
+            connection.delivering = True
+            connection.span.answered, connection.span.moved_at = True, now
 
     def is_carried_by_others(self, connection: Connection) -> bool:
         """Return True if others have received something since this request began, or may do so yet."""
@@ -140,15 +159,64 @@ class State(SharedState):
         with self.lock:
             self.tuner.refuse(time.monotonic(), others, pause)
 
-    def cut_silent(self, now: float, read_timeout: float | None) -> None:
-        """Cut the connections that deliver next to nothing, and those without an answer while others deliver."""
+    def steer(self, now: float, read_timeout: float | None) -> None:
+        """Adapt the number of connections, and cut those that hold up the others."""
         with self.lock:
-            patience = max(_ANSWER, _SLOW_ANSWERS * self.slowest_answer)
+            self.plan.look(now)
+            self._cut_silent(now, read_timeout)
+            self._cut_unanswered(now)
+            if not self._settings.fixed:
+                self.tuner.most = self._share.ask(self._wanted())
+            self.tuner.observe(
+                now,
+                self.transferred,
+                left=self.plan.left,
+                working=sum(connection.proven for connection in self.connections),
+                latency=self.plan.latency,
+                gap=self.plan.gap,
+                busy=self._measure_cpu(now),
+            )
+            for span in self.plan.surplus(self.tuner.target):
+                self.plan.shorten(span, span.pos)
+                self._connection_of(span).end()
+
+    def leave_budget(self) -> None:
+        """Leave the process's connections to other transfers."""
+        self._share.leave()
+
+    def _wanted(self) -> int:
+        """Return how many connections could be of use."""
+        target = self.tuner.target
+        if not self.plan.has_work:
+            return target
+        return self._settings.connections if self.tuner.opening else 2 * target
+
+    def _cut_silent(self, now: float, read_timeout: float | None) -> None:
+        for span in self.plan.laggards(self.tuner.target, now):
+            connection = self._connection_of(span)
+            if connection.delivering and connection.cut_off is None:
+                connection.cut("the connection is much slower than the others")
+        if read_timeout is not None:
             for connection in self.connections:
-                if read_timeout is not None:
-                    connection.cut_if_stalled(now, read_timeout)
-                if connection.received_beside(self.transferred) and connection.cut_if_unanswered(now, patience):
-                    self.given_up = connection.given_up + 1
+                connection.cut_if_stalled(now, read_timeout)
+
+    def _cut_unanswered(self, now: float) -> None:
+        patience = _ANSWER_AT_THE_END if self.plan.is_idle(self.tuner.target) else _ANSWER
+        patience = max(patience, _SLOW_ANSWERS * self.slowest_answer)
+        for connection in self.connections:
+            if connection.received_beside(self.transferred) and connection.cut_if_unanswered(now, patience):
+                self.given_up = connection.given_up + 1
+
+    def _measure_cpu(self, now: float) -> float:
+        """Return the share of its time that a receiving thread lately had on the CPU."""
+        since, cpu = self._cpu_looks[0]
+        if now - self._cpu_looks[-1][0] >= _CPU_LOOK:
+            self._cpu_looks.append((now, self.cpu))
+        seconds = (now - since) * max(1, len(self.connections))
+        return (self.cpu - cpu) / seconds if seconds else 0.0
+
+    def _connection_of(self, span: Span) -> Connection:
+        return next(connection for connection in self.connections if connection.span is span)
 
     def fail(self, error: Exception) -> None:
         """Make ``error`` the reason why the download ends, if it is the first."""

@@ -78,6 +78,12 @@ class Transfer:
 
     def run(self) -> TransferResult:
         """Download, verify, install."""
+        try:
+            return self._run()
+        finally:
+            self._state.leave_budget()
+
+    def _run(self) -> TransferResult:
         self._checkpoint.restore()
         self._report()
         for _ in range(_RESTARTS + 1):
@@ -151,7 +157,7 @@ class Transfer:
             self._start_threads()
             self._pause()
             now = time.monotonic()
-            self._tune(now)
+            state.steer(now, self._remote.read_timeout)
             if self._task is None or self._task.done:
                 if self._task is not None and self._task.error is not None:
                     raise self._task.error
@@ -210,14 +216,6 @@ class Transfer:
             return True
         self._hasher, self._state.digest_pending = None, False
         return False
-
-    def _tune(self, now: float) -> None:
-        """Cut silent connections, and adapt the number of connections."""
-        state = self._state
-        state.cut_silent(now, self._remote.read_timeout)
-        with state.lock:
-            delivering = sum(connection.delivering for connection in state.connections)
-            state.tuner.observe(now, state.transferred, delivering)
 
     def _verify(self) -> None:
         """Compare the digest of the complete partial."""

@@ -43,12 +43,14 @@ class Worker(threading.Thread):
         self._judge = Judge(remote, state, partial)
         self._failures = 0  # failed requests in a row without progress
         self._proven = False  # it has received something
+        self._cpu = 0.0  # seconds, when last looked at
 
     def run(self) -> None:
         state = self._state
         try:
+            self._cpu = time.thread_time()
             with self._partial.open() as file:
-                while (connection := state.take()) is not None:
+                while (connection := state.take(self._proven)) is not None:
                     pause = self._download(connection, file)
                     state.release(connection)
                     if pause:
@@ -72,7 +74,7 @@ class Worker(threading.Thread):
         """Return the seconds to wait before the next request, or end the download with ``error``."""
         state = self._state
         with state.lock:
-            if state.ending:
+            if state.ending or not connection.span.left:
                 return 0.0
             if connection.cut_off is not None:
                 error = StalledError(connection.cut_off)
@@ -146,12 +148,16 @@ class Worker(threading.Thread):
                 return
             if not skip:
                 self._write(file, block)
+            cpu = time.thread_time()
             with state.lock:
                 connection.received += amount
+                connection.proven = True
                 state.transferred += amount
+                state.cpu += cpu - self._cpu
                 if not skip:
                     connection.written += amount
                     state.plan.wrote(span, amount)
+            self._cpu = cpu
             skip = max(0, skip - amount)
             if self._pace.limited:
                 self._keep_pace(connection, amount)

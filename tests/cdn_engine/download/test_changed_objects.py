@@ -12,7 +12,7 @@ from cdn_manager import CDNError, ObjectChangedError
 
 @pytest.mark.parametrize("if_match_ignored", [False, True], ids=["If-Match honoured", "If-Match ignored"])
 def test_replaced_object_is_never_mixed(if_match_ignored, admin, bucket, link, connect, folder):
-    link.rate = 8 << 20
+    link.rate = 2 << 20
     rng = random.Random(if_match_ignored)
     manager = connect()
     news = 0

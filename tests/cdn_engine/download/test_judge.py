@@ -4,8 +4,8 @@ import pytest
 
 from cdn_engine.download.connection import Connection
 from cdn_engine.download.judge import Judge
-from cdn_engine.download.plan import Span
 from cdn_engine.download.settings import Settings
+from cdn_engine.download.span import Span
 from cdn_engine.download.state import State
 from cdn_engine.wire.deadline import Deadline
 
@@ -21,7 +21,7 @@ def test_request_for_the_size_ends_with_the_download_that_it_is_made_for():
             made.append(attempt())
             raise TimeoutError
 
-    connection = Connection(Span(0, 1), 0)
+    connection = Connection(Span(0, 1, 0.0), 0)
     connection.cut("the download ends")
     answer = {"ETag": '"etag"', "ResponseMetadata": {"HTTPStatusCode": 200}}
     with pytest.raises(TimeoutError):

@@ -14,7 +14,7 @@ from local_store import READER
 from objects import payload_of, put
 
 from cdn_engine.download.connection import Connection
-from cdn_engine.download.plan import Span
+from cdn_engine.download.span import Span
 from cdn_manager import CDNCredentials, CDNManager
 
 SIZE = 24 << 20
@@ -50,9 +50,7 @@ def test_download_goes_on_with_the_connections_that_the_store_takes(surplus, sto
 
 
 def connection_of(transferred=0, began=100.0, given_up=0):
-    connection = Connection(Span(0, 1 << 20), transferred, given_up)
-    connection.began = began
-    return connection
+    return Connection(Span(0, 1 << 20, began), transferred, given_up)
 
 
 def test_request_is_given_up_when_its_answer_is_late():
@@ -70,7 +68,7 @@ def test_patience_doubles_each_time_that_requests_were_given_up():
 
 def test_request_that_is_being_answered_is_not_given_up():
     connection = connection_of()
-    connection.answered = True
+    connection.span.answered = True
     assert not connection.cut_if_unanswered(1000.0, 3.0)
 
 

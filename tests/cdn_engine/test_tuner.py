@@ -1,0 +1,200 @@
+"""How many connections a transfer uses. The clock and the counts are arguments."""
+
+import itertools
+import statistics
+
+import pytest
+from drive import MB, STEP, Drive, each, opened, shared
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdn_engine.tuner import Tuner
+
+pytestmark = pytest.mark.portable
+
+FEWEST = 2  # connections that are not too many for any link
+FEW = 2.5  # mean number of connections, from second 10 on, where one fills the link
+
+
+def rises(targets):
+    """Return when the target rose, in seconds."""
+    return [STEP * index for index, (few, many) in enumerate(itertools.pairwise(targets)) if many > few]
+
+
+RATES = [0.2 * MB, 1 * MB, 10 * MB, 100 * MB]
+LATENCIES = [0.001, 0.04, 0.3]
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_link_that_limits_each_connection_gets_all_of_them(rate, latency):
+    targets = Drive(latency=latency).run(each(rate), 60.0)
+    assert max(targets[: round((1 + 10 * latency) / STEP)]) == 16
+    assert statistics.fmean(targets) >= 14.5
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_link_that_one_connection_fills_comes_down_to_two(rate, latency):
+    targets = Drive(latency=latency).run(shared(rate), 120.0)
+    assert statistics.mode(targets) == FEWEST
+    assert statistics.fmean(targets[round((10 + 10 * latency) / STEP) :]) <= FEW
+
+
+@pytest.mark.parametrize("filled", [3, 6])
+def test_link_that_a_few_fill_gets_hardly_more(filled):
+    def link(connections):
+        return MB * min(connections, filled)
+
+    targets = Drive().run(link, 120.0)[round(20 / STEP) :]
+    assert 0.9 * filled <= statistics.fmean(targets) <= 1.5 * filled + 1
+
+
+def test_rest_of_less_than_a_second_gets_no_further_connection():
+    assert set(Drive(size=int(0.9 * MB)).run(each(MB), 3.0)) == {1}
+
+
+def test_short_rest_gets_a_few_connections():
+    assert max(Drive(size=2 * MB).run(each(MB), 1.0)) == 4
+
+
+def test_thread_without_time_for_another_connection_gets_none():
+    assert set(Drive(busy=0.9).run(each(MB), 60.0)) == {1}
+
+
+def test_connections_are_opened_once_the_cpu_is_free():
+    drive = Drive(busy=0.9)
+    drive.run(each(MB), 10.0)
+    drive.busy = 0.3
+    assert drive.until(each(MB), 16) < 2.0
+
+
+def test_nothing_is_judged_before_the_new_connections_deliver():
+    drive = Drive()
+    drive.unanswered = 15
+    drive.until(shared(MB), 16, limit=1.0)
+    assert set(drive.run(shared(MB), 4.0)) == {16}
+
+
+def test_connections_that_never_deliver_do_not_stop_the_trials():
+    drive = opened()
+    drive.unanswered = 1
+    drive.until(shared(MB), FEWEST, limit=60.0)
+
+
+def test_number_of_connections_stays_if_further_ones_bring_nothing():
+    """Some of the 16 would be opened because the rest takes long; the first ones show that they are for nothing."""
+    targets = Drive(size=4 * MB).run(shared(MB), 1.5)
+    assert max(targets) < 16
+
+
+def test_trial_of_fewer_that_costs_is_taken_back():
+    drive = opened()
+    targets = drive.run(each(MB), 20.0)
+    assert min(targets) < 16
+    assert targets[-1] == 16
+    assert targets.count(16) >= 0.75 * len(targets)
+
+
+def test_trial_costs_little_where_all_are_needed():
+    assert min(opened().run(each(MB), 60.0)) >= 12
+
+
+def test_more_are_tried_again_after_pauses_that_double_up_to_a_limit():
+    drive = Drive()
+    drive.run(shared(MB), 12.0)
+    tried = rises(drive.run(shared(MB), 500.0))
+    pauses = [round(later - sooner) for sooner, later in itertools.pairwise(tried)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 10
+    assert 20 <= pauses[-2] == pauses[-1] <= 25
+
+
+@pytest.mark.parametrize("before", [4 * MB, 16 * MB, 160 * MB])
+def test_rate_that_falls_leads_to_a_new_trial(before):
+    drive = opened()
+    drive.run(each(before / 16), 120.0)
+    assert drive.until(shared(before / 4), FEWEST, limit=20.0)
+
+
+def test_rate_that_rises_leads_to_more_connections():
+    drive = Drive()
+    drive.run(shared(MB), 200.0)
+    drive.until(shared(MB), FEWEST)
+    assert drive.until(each(5 * MB), 16, limit=10.0)
+
+
+def test_limit_that_goes_is_noticed_after_a_pause():
+    """One connection is as fast as before: only a trial shows that more are faster now."""
+    drive = Drive()
+    drive.run(shared(MB), 60.0)
+    assert drive.until(each(MB), 16, limit=90.0)
+
+
+def test_outage_is_no_reason_for_fewer_connections():
+    drive = opened()
+    drive.run(each(MB), 15.0)
+    drive.run(each(0), 60.0)
+    assert min(drive.run(each(MB), 30.0)) >= 12
+
+
+def first_trial(**options):
+    """Return how many seconds it takes to find out that fewer connections are too few."""
+    targets = opened(**options).run(each(MB), 60.0)
+    began = next(index for index, target in enumerate(targets) if target < 16)
+    return STEP * next(index for index, target in enumerate(targets[began:]) if target == 16)
+
+
+@pytest.mark.parametrize(("latency", "seconds"), [(0.04, 1.0), (0.5, 3.0), (1.0, 6.0)])
+def test_latency_lengthens_the_measurement(latency, seconds):
+    assert seconds <= first_trial(latency=latency) <= 3 * seconds
+
+
+@pytest.mark.parametrize(("burst", "seconds"), [(0.1, 1.0), (1.0, 3.0), (2.0, 6.0)])
+def test_bursts_lengthen_the_measurement(burst, seconds):
+    assert seconds <= first_trial(burst=burst) <= 3 * seconds
+
+
+@pytest.mark.parametrize("burst", [0.1, 0.3, 0.7, 1.0, 2.0])
+def test_bursts_do_not_hide_what_the_link_is_like(burst):
+    assert statistics.fmean(Drive(burst=burst).run(each(MB), 60.0)) >= 12
+    assert statistics.fmean(Drive(burst=burst).run(shared(MB), 120.0)[round((10 + 12 * burst) / STEP) :]) <= FEW
+
+
+EPISODES = st.lists(
+    st.tuples(
+        st.integers(1, 300),  # observations
+        st.sampled_from([0.0, 0.05, 0.05, 0.05, 1.0]),  # seconds between them
+        st.one_of(st.just(0), st.integers(0, 1 << 26)),  # bytes moved in between
+        st.fixed_dictionaries(
+            {
+                "left": st.integers(0, 1 << 40),
+                "working": st.integers(0, 20),
+                "latency": st.floats(0.0, 2.0),
+                "gap": st.floats(0.0, 2.0),
+                "busy": st.floats(0.0, 1.0),
+            }
+        ),
+        st.sampled_from([None, None, "refuse", "most"]),
+        st.integers(1, 20),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+@pytest.mark.parametrize("make", [Tuner, Tuner.fixed])
+@given(EPISODES)
+@settings(deadline=None)
+def test_target_is_within_its_limits_whatever_is_observed(make, episodes):
+    now, moved = 0.0, 0
+    tuner = make(16, now)
+    for count, seconds, amount, seen, event, number in episodes:
+        if event == "refuse":
+            tuner.refuse(now, number)
+        elif event == "most" and make is Tuner:
+            tuner.most = number
+        for _ in range(count):
+            now, moved = now + seconds, moved + amount
+            tuner.observe(now, moved, **seen)
+            assert 1 <= tuner.target <= tuner.most
