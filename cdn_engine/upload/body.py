@@ -5,6 +5,7 @@ Nothing is framed or trailed, and a slow connection can take each piece within i
 
 import base64
 import hashlib
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ __all__ = ["Body", "FileBody", "send_in_pieces"]
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
 _LARGEST_PIECE = 256 << 10
-_SLOW_PIECE = 2.0  # seconds
+_SLOW_PIECE = 0.1  # seconds; the tuner sees a slow connection move piece by piece
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
 
@@ -32,7 +33,7 @@ class Body:
 
     Attributes:
         sent: Bytes that the connection has taken.
-        moved_at: When it last took some.
+        moved_at: When it last took some; infinity while it is told to wait.
     """
 
     def __init__(self, view: memoryview, state: State) -> None:
@@ -81,11 +82,12 @@ class Body:
         while self.sent < self._size:
             amount = min(size, self._size - self.sent)
             # Before the next piece is cut: if this raises, the connection still holds the one that ``release`` frees.
-            began = self._state.about_to_send(amount, self)
+            self.moved_at = math.inf
+            self.moved_at = began = self._state.about_to_send(amount, self)
             self._piece = self._to_send(self.sent, self.sent + amount)
             yield self._piece
             self.sent += amount
-            self.moved_at = self._state.count_sent(amount)
+            self.moved_at = self._state.count_sent(amount, began)
             took = self.moved_at - began
             size = min(size * 2, _LARGEST_PIECE) if took < _SLOW_PIECE else max(size // 2, _SMALLEST_PIECE)
 

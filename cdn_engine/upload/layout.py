@@ -4,19 +4,24 @@ from dataclasses import dataclass
 
 from boto3.s3.transfer import TransferConfig
 
+from cdn_engine.budget import CONNECTIONS
+
 __all__ = ["Layout"]
 
-# Four connections fill two cores; more cost a tenth more CPU. A buffer for each keeps the upload of a file far below
-# 64 MiB of memory, also if the file is so large that its parts have to be larger.
-_PART = 8 << 20
-_CONNECTIONS = 4
-_BUFFERS = 48 << 20
+_THRESHOLD = 8 << 20
 
-# A payload in memory needs no buffers: fewer, larger parts cost a tenth less.
-_PARTS = 16
+# S3's limits, which other stores share.
+_SMALLEST_PART = 5 << 20
+_MAX_PARTS = 10_000
+
+# Each connection needs a buffer for a part of a file. These keep an upload below 64 MiB of memory, also if the file is
+# so large that its parts have to be larger.
+_BUFFERS = 50 << 20
+
+# A payload in memory needs no buffers: larger parts cost a tenth less CPU. But each connection should send more than
+# one, so that the others do not wait for a slow one for so long in the end.
+_PARTS_OF_EACH = 2
 _LARGEST_PART = 64 << 20
-
-_MAX_PARTS = 10_000  # S3's limit, which other stores share
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,14 @@ class Layout:
     Attributes:
         part: Bytes of each part but the last.
         count: Number of parts.
-        connections: How many are sent at once.
+        connections: How many are sent at once, at most.
+        is_callers: True if the caller's ``TransferConfig`` says so: then it is exactly so many.
     """
 
     part: int
     count: int
     connections: int
+    is_callers: bool = False
 
     @classmethod
     def of(cls, size: int, in_memory: bool, config: TransferConfig | None) -> "Layout":
@@ -40,15 +47,21 @@ class Layout:
             part = config.multipart_chunksize
             connections = config.max_concurrency if config.use_threads else 1
         else:
-            part = min(max(_PART, size // _PARTS), _LARGEST_PART) if in_memory else _PART
-            connections = _CONNECTIONS
+            part = _part_in_memory(size) if in_memory else _SMALLEST_PART
+            connections = CONNECTIONS
         part = max(part, -(-size // _MAX_PARTS))
         if config is None and not in_memory:
             connections = max(1, min(connections, _BUFFERS // part))
         count = -(-size // part)
-        return cls(part, count, min(connections, count))
+        return cls(part, count, min(connections, count), config is not None)
 
     @staticmethod
     def threshold(config: TransferConfig | None) -> int:
         """Return the largest payload, in bytes, that goes in one ``PutObject``."""
-        return _PART if config is None else int(config.multipart_threshold)
+        return _THRESHOLD if config is None else int(config.multipart_threshold)
+
+
+def _part_in_memory(size: int) -> int:
+    """Return a size of parts with which all connections end at once if they are equally fast."""
+    rounds = min(max(1, size // (CONNECTIONS * _SMALLEST_PART)), _PARTS_OF_EACH)
+    return min(max(_SMALLEST_PART, -(-size // (CONNECTIONS * rounds))), _LARGEST_PART)

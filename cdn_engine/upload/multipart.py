@@ -1,5 +1,6 @@
 """A multipart upload: begun, sent in parts, and completed or aborted."""
 
+import time
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
@@ -8,6 +9,7 @@ from cdn_engine.errors import OutcomeUnknownError, explain
 from cdn_engine.log import logerror
 from cdn_engine.upload.completion import Completion
 from cdn_engine.upload.crew import Crew
+from cdn_engine.upload.gauge import Gauge
 from cdn_engine.upload.layout import Layout
 from cdn_engine.upload.parts import Parts
 from cdn_engine.upload.request import Cut, Requests
@@ -49,10 +51,12 @@ class MultipartUpload:
             Over: The upload has ended.
             OutcomeUnknownError: The store may have the object, or still be making it.
         """
+        began = time.monotonic()
         upload_id = self._create()
+        latency = time.monotonic() - began
         completion = Completion(self._requests, self._state, upload_id)
         try:
-            listing = self._send_parts(upload_id)
+            listing = self._send_parts(upload_id, latency)
             self._source.check_unchanged(self._sha256)
             return completion.ask(listing)
         except BaseException as error:
@@ -72,11 +76,12 @@ class MultipartUpload:
             )
             raise
 
-    def _send_parts(self, upload_id: str) -> list[dict[str, Any]]:
+    def _send_parts(self, upload_id: str, latency: float) -> list[dict[str, Any]]:
         """Send all parts. Return their listing."""
         parts = Parts(self._source, self._layout, self._state)
+        gauge = Gauge(parts, self._state, self._source.size, latency)
         try:
-            Crew(self._requests, parts, self._state, upload_id).run(self._layout.connections)
+            Crew(self._requests, parts, self._state, upload_id, self._layout, gauge).run()
             return parts.listing()
         finally:
             parts.release()

@@ -1,5 +1,6 @@
 """Which part of a multipart upload is sent next, and which have arrived."""
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,11 +14,15 @@ from cdn_engine.wire.attempt import Attempt
 
 __all__ = ["Parts", "Sending"]
 
-# A connection on which nothing has moved for this long, in seconds, and for twice as long as another part took from its
-# first byte to its answer, has its part taken over by one that has nothing else to do.
-_SILENCE = 5.0
+# A connection on which nothing has moved for this long, in seconds, while others have moved something or have nothing
+# to do, gives back its part; but not before twice the longest time that one needed for a piece of a body, or for a part
+# and its answer.
+_SILENCE = 3.0
+_PATIENCE = 2
 
-_LOOK = 0.5  # seconds between two looks of an idle worker
+_QUIET = 1.0  # seconds of silence after which it is rather this one than another that is to wait
+
+_LONG = 60.0  # seconds; a wait that is renewed
 
 
 @dataclass(eq=False)
@@ -25,7 +30,7 @@ class _Part:
     number: int
     view: memoryview
     buffer: memoryview | None
-    taken_over: int = 0
+    cuts: int = 0  # how many times it was given back because of silence
 
 
 @dataclass(eq=False)
@@ -42,6 +47,7 @@ class Sending:
     body: Body
     attempt: Attempt = field(default_factory=Attempt)
     began: float = field(default_factory=time.monotonic)
+    is_cut: bool = False
 
     @property
     def number(self) -> int:
@@ -61,6 +67,7 @@ class Parts:
 
     Attributes:
         arrived: The ETags of the parts that the store has, by number.
+        quickest_answer: Seconds from the last byte of a part to its answer, at least; infinity until there is one.
 
     Thread-safety: safe.
     """
@@ -72,51 +79,77 @@ class Parts:
         self._taking = threading.Lock()
         self._read = 0  # parts read so far, guarded by ``_taking``; the rest by the state's lock
         self._returned: list[_Part] = []
-        self._sending: dict[int, Sending] = {}
+        self._sending: list[Sending] = []
         self._buffers: list[memoryview | None] = []
         self._parts: list[_Part] = []
+        self._idle = 0  # workers that wait for a part
         self._longest = 0.0  # seconds that a whole part took, from its first byte to its answer
         self.arrived: dict[int, str] = {}
+        self.quickest_answer = math.inf
         source.begin()
 
     def take(self) -> Sending | None:
         """Wait for a part to send. Return None when all have arrived, or the upload has ended."""
         while not self.is_over():
             with self._taking:
-                sending = self._take_returned() or self._take_next() or self._take_over(time.monotonic())
+                sending = self._take_returned() or self._take_next()
             if sending is not None:
                 return sending
-            self._state.wait_for(lambda: bool(self._returned) or self.is_over(), _LOOK)
+            with self._state.lock:
+                self._idle += 1
+            self._state.wait_for(lambda: bool(self._returned) or self.is_over(), _LONG)
+            with self._state.lock:
+                self._idle -= 1
         return None
 
     def give_back(self, sending: Sending) -> None:
-        """Take back a part whose sending has failed, for any worker, unless another one has taken it over."""
+        """Take back a part whose sending has failed, for any worker."""
         with self._state.lock:
-            if self._sending.get(sending.number) is sending:
-                del self._sending[sending.number]
-                self._returned.append(sending.part)
-                self._state.notify()
+            self._sending.remove(sending)
+            self._returned.append(sending.part)
+            self._state.notify()
 
     def finish(self, sending: Sending, etag: str) -> None:
         """Take note of a part that has arrived."""
         with self._state.lock:
-            rival = self._sending.pop(sending.number, None)
-            if rival is not None and rival is not sending:
-                rival.attempt.cut()
-            if sending.number in self.arrived:  # from the rival, whose answer crossed this one
-                self._state.take_back(sending.body.sent)
-                return
+            now = time.monotonic()
+            self._sending.remove(sending)
             self.arrived[sending.number] = etag
-            if sending.part in self._returned:
-                self._returned.remove(sending.part)
+            self.quickest_answer = min(self.quickest_answer, now - sending.body.moved_at)
             self._buffers.append(sending.part.buffer)
             if len(sending.body) == self._layout.part:  # the last one may be tiny
-                self._longest = max(self._longest, time.monotonic() - sending.began)
+                self._longest = max(self._longest, now - sending.began)
             self._state.notify()
+
+    def cut_silent(self, now: float) -> None:
+        """Cut the requests on which nothing moves while others could carry their parts, which are given back then.
+
+        The lock has to be held.
+        """
+        since = now if self._idle else self._state.moved_at  # if nothing moves at all, none is worse than another
+        for sending in self._sending:
+            if not sending.is_cut and since - sending.body.moved_at > self._patience(sending):
+                sending.is_cut = True
+                sending.part.cuts += 1
+                sending.attempt.cut()
+
+    def _patience(self, sending: Sending) -> float:
+        longest = self._state.longest_gap
+        if sending.body.sent == len(sending.body):
+            longest = self._longest or math.inf  # as long as nobody knows how long an answer takes
+        return float(max(_SILENCE, _PATIENCE * longest) * 2**sending.part.cuts)
 
     def is_over(self) -> bool:
         """Return True if no part is left to be sent, or the upload has ended."""
         return self._state.ended_by is not None or len(self.arrived) == self._layout.count
+
+    def bodies(self) -> list[Body]:
+        """Return the bodies that are being sent: those that move before others, then in the order in which they began.
+
+        The lock has to be held.
+        """
+        silent_since = time.monotonic() - max(_QUIET, _PATIENCE * self._state.longest_gap)
+        return sorted((sending.body for sending in self._sending), key=lambda body: body.moved_at < silent_since)
 
     def listing(self) -> list[dict[str, Any]]:
         """Return what CompleteMultipartUpload says of the parts."""
@@ -128,8 +161,8 @@ class Parts:
             part.view.release()
 
     def _begin(self, part: _Part) -> Sending:
-        """Begin to send a part. The lock is held since it was chosen, so that it cannot have arrived meanwhile."""
-        sending = self._sending[part.number] = Sending(part, Body(part.view, self._state))
+        sending = Sending(part, Body(part.view, self._state))
+        self._sending.append(sending)
         return sending
 
     def _take_returned(self) -> Sending | None:
@@ -148,16 +181,3 @@ class Parts:
         self._parts.append(part)
         with self._state.lock:
             return self._begin(part)
-
-    def _take_over(self, now: float) -> Sending | None:
-        """Take a part from a connection that is silent for longer than the others needed for theirs."""
-        if not self._longest:
-            return None
-        with self._state.lock:
-            for sending in self._sending.values():
-                patience = max(_SILENCE, 2 * self._longest) * 2**sending.part.taken_over
-                if now - sending.body.moved_at > patience:
-                    sending.part.taken_over += 1
-                    sending.attempt.cut()
-                    return self._begin(sending.part)
-        return None

@@ -1,8 +1,9 @@
 """What the threads of one upload share: the reason why it ends, its deadline, its pace, and the bytes sent."""
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Optional
 
 from cdn_engine.errors import DeadlineExceededError, explain
@@ -14,6 +15,7 @@ from cdn_engine.wire.pace import Pace
 __all__ = ["Over", "State"]
 
 _LONGEST_SILENCE = 0.4  # seconds between two reports, so that a callback can end an upload that does not move
+_LONGEST_PAUSE = 10.0  # seconds that a body waits: AWS breaks a request that is silent for 20
 _FOREVER = 3600.0  # seconds; longer than any wait that is not renewed
 
 
@@ -40,6 +42,9 @@ class State(SharedState):
         interrupted_by: The exception in the calling thread, such as Ctrl-C, that does; None without one.
         failure: The last failure of an attempt, for the deadline's message.
         sent: Bytes of bodies sent, those sent again included.
+        counted: Bytes of bodies sent, but for those that have to be sent again.
+        longest_gap: The longest time in seconds that a connection took for one piece.
+        paused: The bodies that wait, because there are to be fewer connections.
         moved_at: When something last got through to the store.
         needs_md5: True if the store wants ``Content-MD5`` with every body.
     """
@@ -64,7 +69,11 @@ class State(SharedState):
         self.failure: BaseException | None = None
         self.needs_md5 = False
         self.sent = 0
-        self._counted = 0
+        self.counted = 0
+        self.longest_gap = 0.0
+        self.paused: frozenset[object] = frozenset()
+        self._impatient: set[object] = set()  # have waited for so long that they go on
+        self._cpu: dict[int, float] = {}  # seconds of each thread that sends
         self._reported = 0
         self.moved_at = self._reported_at = time.monotonic()
 
@@ -104,28 +113,35 @@ class State(SharedState):
         reason = "" if self.failure is None else f"; last failure: {explain(self.failure)}"
         return DeadlineExceededError(f"the upload did not finish in time{reason}")
 
-    def about_to_send(self, amount: int, token: object) -> float:
-        """Wait until ``amount`` bytes may pass. Return the time.
+    def about_to_send(self, amount: int, body: object) -> float:
+        """Wait until ``amount`` bytes of a body may pass. Return the time.
 
         Raises:
             Over: The upload has ended.
         """
+        if body in self.paused and not self.wait_for(
+            lambda: body not in self.paused or self.ended_by is not None, _LONGEST_PAUSE
+        ):
+            with self.lock:
+                self._impatient.add(body)
         self.check()
-        self._pace.keep(amount, token, self.wait)
+        self._pace.keep(amount, body, self.wait)
         return time.monotonic()
 
-    def count_sent(self, amount: int) -> float:
-        """Count bytes that a connection has taken. Return the time."""
+    def count_sent(self, amount: int, began: float) -> float:
+        """Count bytes that a connection has taken since ``began``. Return the time."""
         self.moved_at = now = time.monotonic()
         with self.lock:
-            self._counted += amount
+            self.counted += amount
             self.sent += amount
+            self.longest_gap = max(self.longest_gap, now - began)
+            self._cpu[threading.get_ident()] = time.thread_time()
         return now
 
     def take_back(self, amount: int) -> None:
         """Take bytes back that have to be sent again."""
         with self.lock:
-            self._counted -= amount
+            self.counted -= amount
 
     def wait_until_reported(self) -> None:
         """Wait until the callback knows of every byte sent, so that it could have ended the upload.
@@ -135,7 +151,7 @@ class State(SharedState):
         """
         with self.lock:
             self.notify()
-        while not self.wait_for(lambda: self.ended_by is not None or self._reported == self._counted, _FOREVER):
+        while not self.wait_for(lambda: self.ended_by is not None or self._reported == self.counted, _FOREVER):
             pass
         self.check()
 
@@ -143,6 +159,18 @@ class State(SharedState):
         """Raise ``Over`` if the upload has ended."""
         if self.ended_by is not None:
             raise Over
+
+    # For the thread that leads
+
+    def pause(self, bodies: Iterable[object]) -> None:
+        """Let these bodies wait, and no others. The lock must be held."""
+        self.paused = frozenset(bodies) - self._impatient
+        self.notify()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds that the threads which send have spent on the CPU."""
+        return sum(self._cpu.values())
 
     # For the calling thread
 
@@ -159,7 +187,7 @@ class State(SharedState):
         """Call the callback with what has been counted since the last call."""
         now = time.monotonic()
         with self.lock:
-            amount = self._counted - self._reported
+            amount = self.counted - self._reported
         if amount or now - self._reported_at > _LONGEST_SILENCE:
             self._reported_at = now
             if self._callback is not None:

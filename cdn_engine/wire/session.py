@@ -34,7 +34,7 @@ from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.tls import tls_context
 
-__all__ = ["Session"]
+__all__ = ["MOST_UNSENT", "Session"]
 
 # The first that fits counts.
 _BOTOCORES: dict[type[exceptions.HTTPError], type[BotoCoreError]] = {
@@ -56,6 +56,13 @@ _KEEPALIVE += [
     for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL")
     if hasattr(socket, name)
 ]
+
+# Bytes of a body that the system takes although the connection cannot send them yet. It would take megabytes otherwise,
+# at the speed of memory: nobody could tell how fast an upload is, nor that a connection is silent.
+MOST_UNSENT = 256 << 10
+_UNSENT = (
+    [(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)] if hasattr(socket, "TCP_NOTSENT_LOWAT") else []
+)
 
 _process = object()  # changes with each fork
 
@@ -146,7 +153,7 @@ class Session:
         return opened[1], opened[2]
 
     def _open(self, proxy: str | None) -> HTTPConnectionPool:
-        options: dict[str, Any] = {"socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]}
+        options: dict[str, Any] = {"socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *_UNSENT]}
         if self._config.tcp_keepalive:
             options["socket_options"] += _KEEPALIVE
         if self._url.startswith("https:"):

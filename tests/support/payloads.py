@@ -4,6 +4,7 @@ import hashlib
 import os
 
 PART = 8 << 20  # bytes; a payload larger than this is a multipart upload
+SMALLEST_PART = 5 << 20  # bytes; S3's limit
 
 
 def payload_of(size):

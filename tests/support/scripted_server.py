@@ -269,6 +269,18 @@ def answering_at_once(status, headers=(), code=None):
     return act
 
 
+def slow_until_parts(count):
+    """An action: read the body slowly until so many parts have been asked for."""
+
+    def act(exchange):
+        for _ in exchange.read_body():
+            if exchange.server.operations.count("UploadPart") < count:
+                exchange.server.ended.wait(0.25)
+        exchange.answer_as_usual()
+
+    return act
+
+
 def resetting(after=0):
     """An action: reset the connection after this many bytes of the body."""
 

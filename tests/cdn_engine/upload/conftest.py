@@ -63,6 +63,12 @@ def short_rest(monkeypatch):
 
 
 @pytest.fixture
+def long_silence(monkeypatch):
+    """Take no connection that a test holds for silent, however slow the machine is."""
+    monkeypatch.setattr("cdn_engine.upload.parts._SILENCE", 600.0)
+
+
+@pytest.fixture
 def unfinished_uploads(admin):
     """A function that returns the ids of a bucket's unfinished multipart uploads."""
 

@@ -3,6 +3,7 @@
 import pytest
 from boto3.s3.transfer import TransferConfig
 
+from cdn_engine.budget import CONNECTIONS
 from cdn_engine.upload.layout import Layout
 
 pytestmark = pytest.mark.portable
@@ -17,7 +18,9 @@ def test_parts_cover_the_payload_and_no_more(size, in_memory):
     layout = Layout.of(size, in_memory, None)
     assert (layout.count - 1) * layout.part < size <= layout.count * layout.part
     assert layout.count <= 10_000
-    assert 1 <= layout.connections <= min(4, layout.count)
+    assert layout.part >= 5 * MIB
+    assert 1 <= layout.connections <= min(CONNECTIONS, layout.count)
+    assert not layout.is_callers
 
 
 @pytest.mark.parametrize("size", SIZES[:-1])
@@ -30,15 +33,27 @@ def test_file_so_large_that_its_parts_exceed_the_buffers_goes_over_one_connectio
     assert Layout.of(5000 * GIB, False, None).connections == 1
 
 
-@pytest.mark.parametrize(("size", "part"), [(100 * MIB, 8 * MIB), (256 * MIB, 16 * MIB), (10 * GIB, 64 * MIB)])
-def test_payload_in_memory_goes_in_about_sixteen_parts(size, part):
-    assert Layout.of(size, True, None).part == part
+@pytest.mark.parametrize("size", [9 * MIB, 100 * MIB, 256 * MIB, GIB, 2 * GIB])
+def test_payload_in_memory_goes_in_rounds_of_all_connections(size):
+    layout = Layout.of(size, True, None)
+    assert layout.part == 5 * MIB or layout.count % CONNECTIONS == 0
+    assert layout.count <= 2 * CONNECTIONS
+
+
+def test_parts_in_memory_do_not_grow_beyond_64_mib():
+    assert Layout.of(79 * GIB, True, None).part == 64 * MIB
+
+
+@pytest.mark.parametrize(("size", "connections"), [(9 * MIB, 2), (40 * MIB, 8), (50 * MIB, 10), (GIB, 10)])
+def test_file_is_sent_over_as_many_connections_as_there_may_be_buffers(size, connections):
+    assert Layout.of(size, False, None).connections == connections
 
 
 def test_transfer_config_binds():
     config = TransferConfig(multipart_threshold=MIB, multipart_chunksize=2 * MIB, max_concurrency=7)
     layout = Layout.of(20 * MIB, False, config)
     assert (layout.part, layout.count, layout.connections) == (2 * MIB, 10, 7)
+    assert layout.is_callers
     assert Layout.threshold(config) == MIB
 
 

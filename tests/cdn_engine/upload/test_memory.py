@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from scripted_server import ScriptedServer
+from scripted_server import ScriptedServer, slow_until_parts
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -61,6 +61,18 @@ def test_file_is_uploaded_without_being_read_into_memory(folder, size, record_pr
     with ScriptedServer(keep_bodies=False) as server:
         grown = peak_of_upload(server.url, "bucket", size, path)
     record_property(f"memory: MiB in all for a path of {size >> 20} MiB", f"{grown / 2**20:.1f}")
+    assert grown <= LIMIT
+
+
+def test_file_is_not_read_into_memory_when_all_connections_are_in_use(folder, record_property):
+    path = folder / "payload"
+    with path.open("wb") as file:
+        file.truncate(256 << 20)
+    with ScriptedServer(keep_bodies=False, window=64 << 10) as server:
+        server.fault("UploadPart", *[slow_until_parts(10)] * 10)
+        grown = peak_of_upload(server.url, "bucket", 256 << 20, path)
+        assert len({request.connection for request in server.requests}) >= 10
+    record_property("memory: MiB in all for a path over 10 connections", f"{grown / 2**20:.1f}")
     assert grown <= LIMIT
 
 

@@ -81,7 +81,8 @@ def test_connection_that_is_given_up_does_not_end_what_another_one_carries(serve
 
 
 @pytest.mark.portable
-def test_retry_after_binds_the_connection_that_was_told_so(server, publisher_at):
+@pytest.mark.usefixtures("long_silence")
+def test_retry_after_binds_the_connection_that_was_told_so(server, publisher_at, once_parts_arrive):
     told, all_told, asked = [], threading.Event(), []
 
     def tell(exchange):
@@ -99,7 +100,7 @@ def test_retry_after_binds_the_connection_that_was_told_so(server, publisher_at)
         asked.append(server.operations.count("UploadPart"))
         exchange.answer_as_usual()
 
-    server.fault("UploadPart", carry_the_first, tell, tell, tell, carry_the_second)
+    server.fault("UploadPart", carry_the_first, *[once_parts_arrive(4, tell)] * 3, carry_the_second)
     publisher_at(server.url, transfer_config=PARTS, deadline=SOON).store("bucket", "key", bytes(8 << 20))
     assert asked == [5]
 

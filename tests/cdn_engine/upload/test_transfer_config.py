@@ -24,6 +24,13 @@ def test_transfer_config_sets_part_size_and_connections(server, publisher_at):
     assert len({request.connection for request in parts_of(server)}) <= 2
 
 
+def test_upload_uses_exactly_as_many_connections_as_transfer_config_says(server, publisher_at, once_parts_arrive):
+    config = TransferConfig(multipart_threshold=1 << 20, multipart_chunksize=1 << 20, max_concurrency=8)
+    server.fault("UploadPart", *[once_parts_arrive(8)] * 8)
+    publisher_at(server.url, transfer_config=config).store("bucket", "key", bytes(32 << 20))
+    assert len({request.connection for request in parts_of(server)}) == 8
+
+
 def test_transfer_config_applies_to_a_file_as_well(server, publisher_at, once_parts_arrive, folder):
     make_file(96 << 20)
     config = TransferConfig(multipart_chunksize=32 << 20, max_concurrency=3)

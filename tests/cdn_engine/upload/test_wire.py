@@ -1,12 +1,13 @@
 """The bytes and requests that an upload puts on the wire."""
 
 import io
+import socket
 
 import pytest
 from botocore.exceptions import ClientError
 from local_store import READER, WRITER
 from payloads import PART, payload_of, sha256, size_id
-from scripted_server import ScriptedServer, answering, answering_at_once
+from scripted_server import ScriptedServer, answering, answering_at_once, stalling
 
 from cdn_engine.upload.body import Body
 from cdn_engine.upload.state import State
@@ -106,3 +107,18 @@ def test_extra_args_of_boto3_are_passed_on(manager, bucket, admin):
 def test_extra_args_that_not_every_store_accepts_are_a_value_error(publisher, name):
     with pytest.raises(ValueError, match=name):
         publisher.upload_client.upload_fileobj(io.BytesIO(b""), "bucket", "key", ExtraArgs={name: "x"})
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system takes what it cannot send")
+def test_bytes_that_cannot_be_sent_are_not_reported_as_sent(server, publisher):
+    server.fault("PutObject", stalling())
+    counts = []
+
+    def progress(count):
+        counts.append(count)
+        if len(counts) > 1 and not count:  # nothing moves any more
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        publisher.store("bucket", "key", bytes(PART), progress=progress)
+    assert 0 < sum(counts) < 1 << 20
