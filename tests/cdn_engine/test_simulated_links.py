@@ -8,7 +8,7 @@ from comparison import compare
 from simulator import variations
 
 WORK = 4.0  # seconds from which on the time is promised
-LINKS = variations(48, seed=10)
+LINKS = variations(32, seed=10)
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
