@@ -86,8 +86,9 @@ class Body:
             self.moved_at = began = self._state.about_to_send(amount, self)
             self._piece = self._to_send(self.sent, self.sent + amount)
             yield self._piece
-            self.sent += amount
-            self.moved_at = self._state.count_sent(amount, began)
+            with self._state.lock:  # one number without the other would show the tuner bytes that come back
+                self.sent += amount
+                self.moved_at = self._state.count_sent(amount, began)
             took = self.moved_at - began
             size = min(size * 2, _LARGEST_PIECE) if took < _SLOW_PIECE else max(size // 2, _SMALLEST_PIECE)
 

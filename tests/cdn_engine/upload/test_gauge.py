@@ -1,5 +1,6 @@
 """What the tuner is told of an upload."""
 
+import threading
 import time
 
 import pytest
@@ -74,6 +75,34 @@ def test_bytes_that_have_to_be_sent_again_are_left_although_they_have_moved(uplo
     upload.state.take_back(sending.body.sent)
     upload.parts.give_back(sending)
     assert (upload.shown()["moved"], upload.shown()["left"]) == (SIZE, 4 * SIZE)
+
+
+def test_bytes_never_come_back_whenever_the_tuner_looks(upload, monkeypatch):
+    sending, pieces = upload.begin()
+    count_sent, moved = upload.state.count_sent, []
+
+    def look():
+        if upload.state.lock.acquire(blocking=False):
+            moved.append(upload.shown()["moved"])
+            upload.state.lock.release()
+
+    def look_from_another_thread():
+        looking = threading.Thread(target=look)
+        looking.start()
+        looking.join()
+
+    def count_while_others_look(*arguments):
+        look_from_another_thread()
+        now = count_sent(*arguments)
+        look_from_another_thread()
+        return now
+
+    monkeypatch.setattr(upload.state, "count_sent", count_while_others_look)
+    for _ in pieces:
+        look()
+    look()
+    assert moved == sorted(moved)
+    assert (moved[0], moved[-1], sending.body.sent) == (0, SIZE - MOST_UNSENT, SIZE)
 
 
 def test_paused_connection_is_not_at_work(upload):
