@@ -192,7 +192,7 @@ class Tuner:
             elif found >= rate * _HOLDS:
                 rate, few = found, max(_FEWEST, few * _STEP // 16)
             else:
-                enough = math.ceil(_MARGIN * few * rate / found)
+                enough = math.ceil(_MARGIN * few * rate / found) if found else self.target
                 if enough < self.target * _HOLDS and self._is_worth_it(rate):
                     found = yield from self._trial(enough, rate)
                     rate = found if self.target == enough else rate

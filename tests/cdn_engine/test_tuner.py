@@ -5,10 +5,6 @@ import statistics
 
 import pytest
 from drive import MB, STEP, Drive, each, opened, shared
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from cdn_engine.tuner import Tuner
 
 pytestmark = pytest.mark.portable
 
@@ -159,42 +155,3 @@ def test_bursts_lengthen_the_measurement(burst, seconds):
 def test_bursts_do_not_hide_what_the_link_is_like(burst):
     assert statistics.fmean(Drive(burst=burst).run(each(MB), 60.0)) >= 12
     assert statistics.fmean(Drive(burst=burst).run(shared(MB), 120.0)[round((10 + 12 * burst) / STEP) :]) <= FEW
-
-
-EPISODES = st.lists(
-    st.tuples(
-        st.integers(1, 300),  # observations
-        st.sampled_from([0.0, 0.05, 0.05, 0.05, 1.0]),  # seconds between them
-        st.one_of(st.just(0), st.integers(0, 1 << 26)),  # bytes moved in between
-        st.fixed_dictionaries(
-            {
-                "left": st.integers(0, 1 << 40),
-                "working": st.integers(0, 20),
-                "latency": st.floats(0.0, 2.0),
-                "gap": st.floats(0.0, 2.0),
-                "busy": st.floats(0.0, 1.0),
-            }
-        ),
-        st.sampled_from([None, None, "refuse", "most"]),
-        st.integers(1, 20),
-    ),
-    min_size=1,
-    max_size=10,
-)
-
-
-@pytest.mark.parametrize("make", [Tuner, Tuner.fixed])
-@given(EPISODES)
-@settings(deadline=None)
-def test_target_is_within_its_limits_whatever_is_observed(make, episodes):
-    now, moved = 0.0, 0
-    tuner = make(16, now)
-    for count, seconds, amount, seen, event, number in episodes:
-        if event == "refuse":
-            tuner.refuse(now, number)
-        elif event == "most" and make is Tuner:
-            tuner.most = number
-        for _ in range(count):
-            now, moved = now + seconds, moved + amount
-            tuner.observe(now, moved, **seen)
-            assert 1 <= tuner.target <= tuner.most

@@ -2,6 +2,8 @@
 
 import pytest
 from drive import MB, Drive, each, opened, shared
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cdn_engine.tuner import Tuner
 
@@ -124,3 +126,61 @@ def test_bytes_that_were_moved_before_say_nothing():
     drive.carried = drive.moved = 500 * MB
     assert set(drive.run(each(0), 10.0)) == {1}
     assert drive.until(each(MB), 16) < 5.0
+
+
+def test_trial_in_which_nothing_follows_a_burst_is_no_reason_for_fewer():
+    """Such as an outage of a radio link that begins and ends in the trial."""
+    drive = opened()
+    while drive.step(each(MB)) == 16:
+        pass
+    bursts = [step % 60 == 0 for step in range(300)]  # one observation in 3 s, which is longer than a measurement
+    targets = [drive.step(each(MB if burst else 0)) for burst in bursts]
+    assert targets[-1] == 16
+
+
+EPISODES = st.lists(
+    st.fixed_dictionaries({
+        "event": st.sampled_from(["none", "none", "none", "refuse", "most", "one"]),
+        "number": st.integers(0, 20),
+        "observations": st.integers(1, 400),
+        "seconds": st.sampled_from([0.05, 0.05, 0.05, 0.0, 1e-9, 3.0, 100.0]),  # between two of them
+        "amount": st.sampled_from([0, 1, MB, MB, 64 * MB]),  # bytes of one arrival
+        "many": st.integers(0, 17),  # over more connections, each observation sees bytes arrive;
+        "every": st.sampled_from([1, 7, 50]),  # over no more than these, one of so many does
+        "unanswered": st.integers(0, 3),
+        "latency": st.sampled_from([0.0, 0.001, 0.04, 0.3, 10.0]),
+        "gap": st.sampled_from([0.0, 0.0, 2.0]),
+        "busy": st.sampled_from([0.0, 0.0, 1.0]),
+    }),
+    min_size=1,
+    max_size=10,
+)  # fmt: skip
+
+
+def act(tuner, event, number, now):
+    if event == "refuse":
+        tuner.refuse(now, number)
+    elif event == "most":
+        tuner.most = max(1, number)
+    elif event == "one":
+        tuner.stay_at_one()
+
+
+@pytest.mark.parametrize("make", [Tuner, Tuner.fixed])
+@given(episodes=EPISODES, left=st.sampled_from([0, 10 * MB, 1 << 40]))
+@settings(deadline=None, derandomize=True, max_examples=200)
+def test_target_is_within_its_limits_whatever_is_observed(make, episodes, left):
+    now, moved = 0.0, 0
+    tuner = make(16, now)
+    for episode in episodes:
+        act(tuner, episode["event"], episode["number"], now)
+        for index in range(episode["observations"]):
+            now += episode["seconds"]
+            arrives = tuner.target > episode["many"] or index % episode["every"] == 0
+            amount = episode["amount"] if arrives else 0
+            moved, left = moved + amount, max(0, left - amount)
+            tuner.observe(
+                now, moved, left=left, working=max(0, tuner.target - episode["unanswered"]),
+                latency=episode["latency"], gap=episode["gap"], busy=episode["busy"],
+            )  # fmt: skip
+            assert 1 <= tuner.target <= tuner.most
