@@ -43,12 +43,13 @@ class Connection:
         self.received = self.written = 0
         self.cut_off: str | None = None
         self._transferred_before = transferred
-        self.watch(self.began)
+        self._watch(self.began)
 
-    def watch(self, now: float) -> None:
-        """Judge the connection by what it delivers from now on."""
-        self._watched_at = now
-        self._watched_bytes = self.received
+    def deliver(self, now: float) -> None:
+        """Judge the connection by what it delivers from now on, as its body is being read."""
+        self._watch(now)
+        self.span.rate, self.span.moved_at = None, now
+        self.delivering = True
 
     def received_beside(self, transferred: int) -> bool:
         """Return True if others have received bytes since this request began; ``transferred`` counts all bytes."""
@@ -60,7 +61,7 @@ class Connection:
             return
         if self.received - self._watched_bytes < _STALL_RATE * timeout:
             self.cut(f"received fewer than {_STALL_RATE} bytes a second for {timeout:g} s")
-        self.watch(now)
+        self._watch(now)
 
     def cut_if_unanswered(self, now: float, patience: float) -> bool:
         """Cut the request if it has had no answer for ``patience`` seconds. Return whether this was done.
@@ -82,3 +83,7 @@ class Connection:
         """End the request from another thread, as its span is no longer its own."""
         for attempt in filter(None, (self.attempt, self.aside)):
             attempt.cut()
+
+    def _watch(self, now: float) -> None:
+        self._watched_at = now
+        self._watched_bytes = self.received

@@ -14,8 +14,8 @@ class Span:
         pos: The first byte that is not yet on disk.
         stop: The byte after the last.
         answered: True once the head of its answer has arrived.
-        rate: Bytes a second lately; None before the first byte.
-        moved_at: When the last byte arrived, in seconds; or when the connection began.
+        rate: Bytes a second lately; None before the first byte, also the first after a pause for a bandwidth limit.
+        moved_at: When the last byte arrived, in seconds; or when the connection began, or its pause ended.
     """
 
     __slots__ = ("_looked_at", "_seen", "answered", "began", "moved_at", "pos", "rate", "stop")

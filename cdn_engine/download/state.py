@@ -139,9 +139,8 @@ class State(SharedState):
             self.slowest_answer = max(self.slowest_answer, seconds)
             self.plan.latency = min(self.plan.latency or seconds, seconds)
             self.given_up = 0
-            connection.watch(now)
-            connection.delivering = True
-            connection.span.answered, connection.span.moved_at = True, now
+            connection.span.answered = True
+            connection.deliver(now)
 
     def is_carried_by_others(self, connection: Connection) -> bool:
         """Return True if others have received something since this request began, or may do so yet."""

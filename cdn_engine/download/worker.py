@@ -186,5 +186,4 @@ class Worker(threading.Thread):
         self._pace.keep(amount, connection, wait)
         if not connection.delivering:
             with self._state.lock:
-                connection.watch(time.monotonic())
-                connection.delivering = True
+                connection.deliver(time.monotonic())
