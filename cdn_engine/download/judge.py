@@ -106,7 +106,7 @@ class Judge:
     def _take_all(self, connection: Connection) -> None:
         """Download everything over this connection: the store ignores ranges, or was asked for none."""
         state = self._state
-        state.tuner.stay_at_one()
+        state.stay_at_one()
         if len(state.connections) > 1:
             raise StoreProtocolError("the store ignored the range that it was asked for")
         state.plan.take_all(connection.span)

@@ -79,8 +79,8 @@ class State(SharedState):
     def begin(self) -> None:
         """Reset what belongs to one attempt at the whole download."""
         self.connections: list[Connection] = []
-        now, most = time.monotonic(), self._settings.connections
-        self.tuner = Tuner.fixed(most, now) if self._settings.fixed else Tuner(most, now, self.transferred)
+        now, self._most = time.monotonic(), self._settings.connections
+        self.tuner = Tuner.fixed(self._most, now) if self._settings.fixed else Tuner(self._most, now, self.transferred)
         self._cpu_looks = deque([(now, self.cpu)], maxlen=_CPU_LOOKS)
         self.slowest_answer = 0.0
         self.given_up = 0
@@ -158,6 +158,11 @@ class State(SharedState):
         with self.lock:
             self.tuner.refuse(time.monotonic(), others, pause)
 
+    def stay_at_one(self) -> None:
+        """Use one connection from now on. The lock must be held."""
+        self._most = 1  # or the next look at the budget would raise the tuner's limit again
+        self.tuner.stay_at_one()
+
     def steer(self, now: float, read_timeout: float | None) -> None:
         """Adapt the number of connections, and cut those that hold up the others."""
         with self.lock:
@@ -188,7 +193,7 @@ class State(SharedState):
         target = self.tuner.target
         if not self.plan.has_work:
             return target
-        return self._settings.connections if self.tuner.opening else 2 * target
+        return self._most if self.tuner.opening else min(self._most, 2 * target)
 
     def _cut_silent(self, now: float, read_timeout: float | None) -> None:
         for span in self.plan.laggards(self.tuner.target, now):

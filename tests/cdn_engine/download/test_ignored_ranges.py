@@ -10,6 +10,14 @@ from cdn_engine.wire import retry
 from cdn_manager import CDNError
 
 
+def test_slow_answer_with_the_whole_object_gets_no_connection_beside_it(admin, link, connect, samples, folder):
+    link.rate = 3 * PART  # so slow that a store that obeys ranges would be asked for more
+    link.inject(faults.ignores_range(presigned(admin, samples, "with-digest")))
+    connect(parts=None).fetch(samples, "with-digest")
+    assert is_whole(folder / samples / "with-digest")
+    assert (len(link.gets), link.bytes_sent) == (1, SAMPLE_SIZE)
+
+
 @pytest.mark.parametrize("key", ["with-digest", "without-digest"])
 def test_whole_object_is_read_from_one_answer(key, admin, link, connect, samples, folder):
     link.inject(faults.ignores_range(presigned(admin, samples, key)))

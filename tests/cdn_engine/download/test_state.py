@@ -53,3 +53,18 @@ def test_connection_that_is_silent_after_a_pause_is_cut(state, connections):
             state.plan.wrote(connection.span, 1000)
         state.steer(now := now + 0.05, None)
     assert "slower" in paused.cut_off
+
+
+def test_download_that_is_to_stay_at_one_connection_does_so():
+    """Whatever the budget has."""
+    state = State(Settings(PART), None, Deadline(None))
+    connection = state.take(False)
+    state.plan.set_size(1000 * PART, connection.span)
+    state.answered(connection)
+    state.stay_at_one()
+    now = time.monotonic()
+    for _ in range(round(LONG / 0.05)):
+        state.transferred += PART
+        state.steer(now := now + 0.05, None)
+        assert (state.tuner.most, state.tuner.target) == (1, 1)
+    state.leave_budget()
