@@ -77,7 +77,7 @@ class Crew:
         now, most = time.monotonic(), self._layout.connections
         if self._layout.is_callers:
             return Tuner.fixed(most, now)
-        tuner = Tuner(self._share.ask(most), now)
+        tuner = Tuner(self._share.ask(most), now, self._state.sent)
         tuner.target = min(_FIRST, tuner.most)
         return tuner
 

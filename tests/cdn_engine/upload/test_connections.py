@@ -3,10 +3,11 @@
 import pytest
 from boto3.s3.transfer import TransferConfig
 from payloads import SMALLEST_PART
-from scripted_server import slow_until_parts
+from scripted_server import resetting, slow_until_parts
 
 from cdn_engine import budget
 from cdn_engine.budget import CONNECTIONS, Budget
+from cdn_engine.tuner import Tuner
 
 pytestmark = [pytest.mark.portable, pytest.mark.usefixtures("long_silence")]
 
@@ -16,7 +17,7 @@ class Lowered:
 
     server, parts = None, 4
 
-    def __init__(self, most, now):
+    def __init__(self, most, now, moved):
         self.most, self.target = most, 4
         self.looks = 0
         Lowered.last = self
@@ -137,3 +138,17 @@ def test_callers_transfer_config_does_not_ask_the_budget(server, publisher_at, b
     server.fault("UploadPart", *[once_parts_arrive(3)] * 3)
     publisher_at(server.url, transfer_config=config).store("bucket", "key", bytes(6 << 20))
     assert connections_of(server) == 3
+
+
+def test_bytes_of_broken_requests_are_no_progress_of_the_parts_that_follow(server, publisher, monkeypatch):
+    begun = []
+
+    def tuner(most, now, moved):
+        begun.append(moved)
+        return Tuner(most, now, moved)
+
+    monkeypatch.setattr("cdn_engine.upload.crew.Tuner", tuner)
+    server.fault("PutObject", *[resetting(after=1 << 20)] * 2)
+    result = publisher.store("bucket", "key", bytes(SMALLEST_PART))
+    assert begun == [result.transferred - SMALLEST_PART]
+    assert begun[0] > 0
