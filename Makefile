@@ -10,6 +10,9 @@ RELEASE := dist/.made
 PIP := $(BIN)/pip --disable-pip-version-check
 FILE ?=
 
+# With it every process, and the tests start hundreds, would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help build test coverage demo bench soak wheel lint clean
 
 help:
