@@ -18,6 +18,9 @@ OLDEST_BOTO3 = {"3.12": "1.40.9"}
 # Most tests wait: for a fault to be noticed, for a store to come up.
 WORKERS = "4"
 
+# It installs into all environments, and is the newest: it takes a quarter of the time of those that come with Pythons.
+PIP = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+
 # Wheels of everything that a consumer's isolated build needs, so that a test can build one without an index.
 WHEELHOUSE = ROOT / "build" / "wheelhouse"
 
@@ -39,10 +42,11 @@ def prepare(venv, wheel, boto3):
     stamp = venv / ".test"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    pip = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip = [*PIP, "--python", venv / "bin" / "python"]
     install = [*pip, "install", "--quiet", "--no-compile"]
     pin = [f"boto3=={boto3}"] if boto3 else ["--upgrade", "boto3"]
-    subprocess.run([*install, f"{wheel}[cli,test]", *pin], check=True)
+    # Tests build with the pip of their environment.
+    subprocess.run([*install, f"{wheel}[cli,test]", "pip", *pin], check=True)
     subprocess.run([*install, "--no-deps", "--force-reinstall", wheel], check=True)
     if venv == VENV:
         subprocess.run([*install, "coverage>=7.10"], check=True)
@@ -54,14 +58,16 @@ def prepare(venv, wheel, boto3):
 
 
 def pytest(venv, *arguments):
-    return [venv / "bin" / "pytest", "tests", "-p", "no:cacheprovider", "--numprocesses", WORKERS, *arguments]
+    # worksteal: no worker waits while another still has the long tests at the end before it.
+    workers = ["--numprocesses", WORKERS, "--dist", "worksteal"]
+    return [venv / "bin" / "pytest", "tests", "-p", "no:cacheprovider", *workers, *arguments]
 
 
 def run_portable(version, python, wheel):
     """Run the portable tests on another Python, and print their output when they have ended."""
     venv = VENV / f"python{version}"
     if not venv.exists():
-        subprocess.run([python, "-m", "venv", venv], check=True)
+        subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True)
     prepare(venv, wheel, OLDEST_BOTO3.get(version))
     command = pytest(venv, "--quiet", "-m", "portable")
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -92,6 +98,8 @@ def main():
     parser.add_argument("--coverage", action="store_true", help="measure coverage, and run on this Python only")
     options, arguments = parser.parse_known_args()
     (wheel,) = (ROOT / "build" / "wheel").glob("*.whl")
+    if not (VENV / ".test").exists():
+        subprocess.run([*PIP, "install", "--quiet", "--upgrade", "pip"], check=True)
     if options.coverage:
         prepare(VENV, wheel, options.boto3)
         sys.exit(run_with_coverage(arguments))
