@@ -9,7 +9,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from local_store import READER, WRITER, LocalStore, model_file
+from local_store import READER, WRITER, LocalStore, admin_client, model_file
 from moto.server import ThreadedMotoServer
 
 
@@ -85,12 +85,19 @@ def moto_url():
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def moto_admin(moto_url):
+    """A plain boto3 client of the in-process server."""
+    client = admin_client(moto_url)
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def moto_bucket(moto_url):
+def moto_bucket(moto_admin):
     """A new bucket in the in-process server."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
-    with _manager(moto_url) as anyone:
-        anyone.upload_client.create_bucket(Bucket=name)
+    moto_admin.create_bucket(Bucket=name)
     return name
 
 

@@ -4,7 +4,6 @@ import logging
 
 import pytest
 from command import write_config
-from local_store import admin_client
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +24,12 @@ def config(moto_url):
 
 
 @pytest.fixture
-def stored(moto_url, moto_bucket):
+def stored(moto_admin, moto_bucket):
     """A function that stores objects in the bucket of the in-process store, then returns all keys in it."""
-    client = admin_client(moto_url)
 
     def keys(**added):
         for key, body in added.items():
-            client.put_object(Bucket=moto_bucket, Key=key, Body=body)
-        return [entry["Key"] for entry in client.list_objects_v2(Bucket=moto_bucket).get("Contents", ())]
+            moto_admin.put_object(Bucket=moto_bucket, Key=key, Body=body)
+        return [entry["Key"] for entry in moto_admin.list_objects_v2(Bucket=moto_bucket).get("Contents", ())]
 
-    yield keys
-    client.close()
+    return keys

@@ -29,7 +29,8 @@ def test_host_without_an_address_fails():
     assert "nothing.invalid" in found["host resolves"].text
 
 
-def test_host_and_port_are_named_and_not_the_url():
+def test_host_and_port_are_named_and_not_the_url(monkeypatch):
+    monkeypatch.setattr("cdn_cli.checks.route._TIMEOUT", 0.5)  # what follows the connection is not answered
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         found = findings_of(CDNCredentials(f"https://127.0.0.1:{port}/gateway", *READER))
