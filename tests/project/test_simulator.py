@@ -64,7 +64,7 @@ def test_slow_start_begins_again_after_idling():
 def test_bursts_arrive_whole(burst):
     flow, arrivals = Flow(0, Link("", 100 * MB, burst=burst, rtt=NEAR), 0.0), []
     for step in range(1, 201):
-        if arrived := flow.carry(MB, TICK, 100 * MB, step * TICK):
+        if arrived := flow.carry(MB * TICK, TICK, 100 * MB, step * TICK):
             arrivals.append((step * TICK, arrived))
     whole = arrivals[1:]
     assert len(whole) == pytest.approx(10.0 / burst, abs=2)

@@ -101,14 +101,13 @@ class Flow:
             self.factor, self.factor_until = self.rng.lognormvariate(0, self.link.jitter), now + 0.1
         return min(rate * self.factor, self.window / max(self.link.rtt, 1e-3))
 
-    def carry(self, rate, seconds, most, now):
-        """Carry bytes at a rate for some seconds, but no more than ``most``. Return how many arrive."""
-        rtt, self.rate = max(self.link.rtt, 1e-3), rate
-        if rate >= 0.9 * self.window / rtt:
+    def carry(self, amount, seconds, lacks, now):
+        """Carry bytes for some seconds, of those that the request still lacks. Return how many arrive."""
+        rtt, self.rate = max(self.link.rtt, 1e-3), amount / seconds
+        if self.rate >= 0.9 * self.window / rtt:
             self.window *= 2 ** min(seconds / rtt, 10)
-        elif rate:
-            self.window = max(WINDOW, min(self.window, 4 * rate * rtt))
-        amount = min(rate * seconds, most - self.pending)
+        elif 0 < amount < lacks:
+            self.window = max(WINDOW, min(self.window, 4 * self.rate * rtt))
         self.carried += amount
         if not self.link.burst:
             return amount
@@ -187,18 +186,19 @@ class Download:
             if self.plan.size is None:
                 self.plan.set_size(self.link.size, worker.span)
                 worker.asked = worker.span.stop
-            lacks = worker.asked - worker.span.pos - worker.got - worker.flow.pending >= 1
-            demands[worker] = worker.flow.demand(self.now, self.rate) if lacks else 0.0
-        shared, waiting = self.shared, len(demands)
+            lacks = worker.asked - worker.span.pos - worker.got - worker.flow.pending
+            seconds = min(TICK, self.now - worker.flow.ready_at)
+            demands[worker] = min(worker.flow.demand(self.now, self.rate) * seconds, lacks) if lacks >= 1 else 0.0
+        shared, waiting = self.shared * TICK, len(demands)
         for worker in sorted(demands, key=demands.get):  # fairly: nobody gets more than an equal share or its demand
-            rate = min(demands[worker], shared / waiting)
-            shared, waiting = shared - rate, waiting - 1
-            self._arrive(worker, rate)
+            amount = min(demands[worker], shared / waiting)
+            shared, waiting = shared - amount, waiting - 1
+            self._arrive(worker, amount)
 
-    def _arrive(self, worker, rate):
+    def _arrive(self, worker, amount):
         flow, span = worker.flow, worker.span
         seconds = min(TICK, self.now - flow.ready_at)
-        arrived = flow.carry(rate, seconds, worker.asked - span.pos - worker.got, self.now)
+        arrived = flow.carry(amount, seconds, worker.asked - span.pos - worker.got - flow.pending, self.now)
         worker.got += arrived
         if worker.asked - span.pos - worker.got < 1:
             worker.got = worker.asked - span.pos
@@ -250,9 +250,8 @@ class Download:
         tuner.observe(
             self.now, self.transferred, left=plan.left, working=working, latency=plan.latency, gap=plan.gap
         )
-        for span in sorted(plan.active, key=lambda span: span.pos)[tuner.target:]:
+        for span in plan.surplus(tuner.target):
             plan.shorten(span, span.pos)
-            self.why="surplus"
         for worker in list(self.workers):
             if worker.span is not None and not worker.span.left:
                 self._end(worker)
