@@ -120,10 +120,10 @@ class Plan:
             self._share(idle)
         if not self.missing:
             return None
-        start, stop = self.missing.pop(0)
+        start, stop = self.missing.pop(self._next())
         length = self._length(connections, stop - start)
         if stop - start > length:
-            self.missing.insert(0, (start + length, stop))
+            self._miss(start + length, stop)
             stop = start + length
         span = Span(start, stop, now)
         self.active.append(span)
@@ -136,8 +136,12 @@ class Plan:
         self.on_disk += amount
 
     def give_back(self, span: Span) -> None:
-        """End a span. What is left of it is missing again."""
+        """End a span. What is left of it is missing again, unless another request that asked for it brings it."""
         self.active.remove(span)
+        for other in self.active:
+            if other.left and other.stop == span.pos and span.stop <= other.asked:
+                other.stop = span.stop
+                return
         if span.left > 0:
             self._miss(span.pos, span.stop)
 
@@ -228,6 +232,16 @@ class Plan:
         if span is None or span.left <= self._least() * rates[span]:
             return None
         return span, rates[span]
+
+    def _next(self) -> int:
+        """Return the index of the missing range that is next: the first, but of short ones, one at a time.
+
+        Several connections that all wait for the answers to short requests would leave the link idle.
+        """
+        least = self._rate * self._least()
+        if any(span.asked - span.start < least for span in self.active):
+            return next((index for index, (start, stop) in enumerate(self.missing) if stop - start >= least), 0)
+        return 0
 
     def _share(self, idle: int) -> None:
         """Leave a connection no more than its share of what the one that takes longest has left."""

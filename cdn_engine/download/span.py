@@ -13,16 +13,17 @@ class Span:
     Attributes:
         pos: The first byte that is not yet on disk.
         stop: The byte after the last.
+        asked: The byte after the last that its request asks for.
         answered: True once the head of its answer has arrived.
         rate: Bytes a second lately; None before the first byte, also the first after a pause for a bandwidth limit.
         moved_at: When the last byte arrived, in seconds; or when the connection began, or its pause ended.
     """
 
-    __slots__ = ("_looked_at", "_seen", "answered", "began", "moved_at", "pos", "rate", "stop")
+    __slots__ = ("_looked_at", "_seen", "answered", "asked", "began", "moved_at", "pos", "rate", "start", "stop")
 
     def __init__(self, pos: int, stop: int, now: float) -> None:
-        self.pos = self._seen = pos
-        self.stop = stop
+        self.start = self.pos = self._seen = pos
+        self.stop = self.asked = stop
         self.answered = False
         self.rate: float | None = None
         self.began = self.moved_at = self._looked_at = now

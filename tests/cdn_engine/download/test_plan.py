@@ -108,6 +108,60 @@ def test_what_is_left_of_a_span_is_missing_again():
     assert not plan.complete
 
 
+def shared_in_the_middle():
+    """Return a plan, and the two spans of which the first one's request asked for all of the rest."""
+    plan = after_the_first(100 * MIB)
+    first = plan.take(1, 0.0)
+    plan.shorten(first, 50 * MIB)
+    return plan, first, plan.take(2, 0.0)
+
+
+def test_span_given_back_untouched_is_left_to_the_request_that_asked_for_it():
+    plan, first, second = shared_in_the_middle()
+    while second is not None:
+        plan.give_back(second)
+        second = plan.take(2, 0.0)
+    assert (first.stop, plan.missing) == (100 * MIB, [])
+
+
+def test_span_of_which_something_has_arrived_is_missing_although_another_request_asked_for_it():
+    plan, first, second = shared_in_the_middle()
+    plan.wrote(second, KIB)
+    plan.give_back(second)
+    assert (first.stop, plan.missing) == (50 * MIB, [(50 * MIB + KIB, 100 * MIB)])
+
+
+def test_span_given_back_is_not_left_to_a_request_that_asked_for_less():
+    plan = after_the_first(168 * MIB)
+    first, second = plan.take(4, 0.0), plan.take(4, 0.0)
+    plan.give_back(second)
+    assert (first.stop, plan.missing) == (28 * MIB, [(28 * MIB, 168 * MIB)])
+
+
+def test_span_given_back_is_not_left_to_a_request_that_has_been_ended():
+    plan = after_the_first(100 * MIB)
+    ended = plan.take(1, 0.0)
+    plan.shorten(ended, ended.pos)
+    plan.give_back(plan.take(2, 0.0))
+    assert (ended.left, plan.missing) == (0, [(FIRST, 100 * MIB)])
+
+
+def test_short_ranges_are_taken_one_at_a_time():
+    """Such as those that surplus connections leave."""
+    plan = after_the_first(1000 * MIB)
+    span = plan.take(2, 0.0)
+    plan.look(0.0)
+    plan.wrote(span, 8 * MIB)
+    plan.look(1.0)
+    finish(plan, span)
+    plan.missing = [(100 * MIB, 101 * MIB), (200 * MIB, 201 * MIB), (300 * MIB, 400 * MIB)]
+    first, second, third = (plan.take(8, 1.0) for _ in range(3))
+    assert [first.pos, second.pos] == [100 * MIB, 300 * MIB]
+    assert third.pos > 300 * MIB
+    finish(plan, first)
+    assert plan.take(8, 1.0).pos == 200 * MIB
+
+
 def test_what_follows_a_shortened_span_is_missing_again():
     plan, span = started(FIRST)
     plan.wrote(span, 1000)
