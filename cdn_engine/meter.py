@@ -21,7 +21,7 @@ _SETTLE = 0.3  # seconds, but at least so many round trips
 _SETTLE_LATENCIES = 2
 _HALF = 0.5  # seconds, but at least so many round trips, and so many times the longest time without a byte
 _HALF_LATENCIES = 2
-_HALF_GAPS = 1.5
+_HALF_GAPS = 2
 _RISES = 1.1  # the factor from one half to the next by which a rate still rises
 _LONGEST_RISE = 12  # halves; the windows of slow start double in each of them at least twice
 _OPENING = 5.0  # seconds that are waited for new connections
@@ -94,7 +94,7 @@ class Meter:
         for _ in range(_LONGEST_RISE):
             rate = yield from self.measure_half()
             if rate <= before * _RISES:
-                return max(before, rate)
+                return (before + rate) / 2
             before = rate
         return before
 

@@ -15,26 +15,33 @@ __all__ = ["Tuner"]
 Verdict = Generator[None, None, bool]
 
 _TOO_LONG = 1.0  # seconds that the rest may take; if it takes longer, more connections are worth their handshakes
-_EACH = 0.5  # seconds of the rest for which one connection is opened
+_EACH = 0.25  # seconds of the rest for which one connection is opened
 
-_FIRST_STEP = 12  # of 16 connections stay on trial: if all are needed, this costs little;
-_STEP = 4  # then of 16 those, since the link does not limit each one
+# Fewer connections are tried step by step: 12 of 16, then 7, 4 and 2. So a step too far costs little, and is soon made
+# good. They come late, and not at all in a short transfer: what too many connections cost grows with the time.
+_FIRST_STEP = 0.75  # the share that stays, as all may be needed
+_STEP = 0.6  # the share that stays, since the link does not limit each one
+_STEPS = 4
+_FIRST_TRIAL = 2.5  # seconds after the first byte, or later,
+_LAST_TRIAL = 9.0  # if the last trial ends so early all the same
 _FEWEST = 2  # are not too many for any link, and one of them goes on when the other one fails
-_MARGIN = 1.1  # by which the number that seems to be enough is exceeded
 _HOLDS = 0.9  # fewer are kept if they have this share of the rate
+_MARGIN = 1.25  # by which the number that seems to be enough is exceeded
+_PAUSE = 10.0  # seconds until fewer are tried again; doubles each time
+_LONGEST_PAUSE = 20.0
+
+_PATIENCE = 1.5  # seconds until more are tried; doubles each time. One more costs nothing, and shows what no rate does:
+_LONGEST_PATIENCE = 4.0  # that a link has changed to one that limits each connection
 _PAYS = 1.15  # more have paid if the rate is higher by this factor,
 _OF_LINEAR = 0.5  # and are kept after a trial if it has grown by this share of their number
 _FALLS = 0.75  # a rate that falls to this share although there are more connections is that of a changed link
-_WORTH = 3  # trials that the rest must take for one to be worth it
-_FIRST_TRIAL = 2.5  # seconds after the first byte
-
-_PAUSE = 10.0  # seconds between two trials; doubles when one brings nothing
-_LONGEST_PAUSE = 20.0
 _REFUSED = 5.0  # seconds until a connection that was refused is tried again; doubles each time
 _LONGEST_REFUSED = 80.0
+_BUSY = 0.8  # share of its time on the CPU from which on a thread has none for another connection
+
+_WORTH = 2  # trials that the rest must take for one to be worth it
 _CHANGED = 0.6  # the link has changed if the rate falls to this share, or rises as much,
 _CHANGES = 3  # in so many halves of a measurement in a row
-_BUSY = 0.8  # share of its time on the CPU from which on a thread has none for another connection
 
 
 class Tuner:
@@ -59,7 +66,7 @@ class Tuner:
         self._busy = 0.0
         self._pause = _PAUSE
         self._refused_pause = _REFUSED
-        self._no_more_before = now
+        self._no_more_before = self._no_fewer_before = now
         self._is_fixed = False
         self._steps = self._steer()
 
@@ -141,22 +148,17 @@ class Tuner:
 
     def _steer(self, opens: bool = True) -> Steps:
         yield from self._meter.first_bytes()
-        rate = 0.0
         while True:
             self.opening = opens
             if opens:
                 yield from self._open()
-            before, rate = rate, (yield from self._measure_with(self.target))
-            if not opens and before and _has_changed(before, rate):
-                opens, rate = True, 0.0
-                continue
-            while self._meter.now - self._meter.began < _FIRST_TRIAL:
+            rate = yield from self._measure_with(self.target)
+            while self._meter.now - self._meter.began < max(_FIRST_TRIAL, _LAST_TRIAL - _STEPS * self._meter.trial):
                 yield
             self.opening = False
-            rate = yield from self._try_fewer(rate)
+            if self._meter.now >= self._no_fewer_before:
+                rate = yield from self._try_fewer(rate)
             opens = yield from self._hold(rate)
-            if not opens:
-                opens = yield from self._try_more(rate)
 
     def _open(self) -> Steps:
         """Open connections as long as the rest takes too long and the last ones have brought something."""
@@ -178,34 +180,29 @@ class Tuner:
         """Return True if the rest takes much longer than a trial."""
         return self._meter.left > _WORTH * self._meter.trial * rate
 
-    def _try_fewer(self, rate: float) -> Rate:
-        """Find out whether fewer connections are as fast. Return the rate of those that are kept."""
-        few = max(_FEWEST, self.target * _FIRST_STEP // 16)
-        again = True
-        while few < self.target and self._is_worth_it(rate):
-            found = yield from self._trial(few, rate)
-            if found > rate * _PAYS:  # the rate of the many had still been that of a slow start
-                rate = yield from self._measure_with(self.target)
-                if not again:
-                    break
-                again = False
-            elif found >= rate * _HOLDS:
-                rate, few = found, max(_FEWEST, few * _STEP // 16)
-            else:
-                enough = math.ceil(_MARGIN * few * rate / found) if found else self.target
-                if enough < self.target * _HOLDS and self._is_worth_it(rate):
-                    found = yield from self._trial(enough, rate)
-                    rate = found if self.target == enough else rate
-                break
-        return rate
+    def _is_short(self, rate: float) -> bool:
+        """Return True if the transfer ends before fewer connections could matter."""
+        return self._meter.left < (self._meter.began + _LAST_TRIAL - self._meter.now) * rate
 
-    def _trial(self, few: int, rate: float) -> Rate:
-        """Return the rate of fewer connections, which are kept if it is not much lower."""
-        many = self.target
-        found = yield from self._measure_with(few)
-        if not rate * _HOLDS <= found <= rate * _PAYS:
-            self.target = many
-        return found
+    def _try_fewer(self, rate: float) -> Rate:
+        """Find out how few connections are as fast. Return the rate of those that are kept."""
+        many = held = self.target
+        few = max(int(many * _FIRST_STEP), _FEWEST)
+        while few < held and self._is_worth_it(rate) and not self._is_short(rate):
+            found = yield from self._measure_with(few)
+            if found > rate * _PAYS:  # the rate of the many had still been that of a slow start
+                rate = yield from self._measure_with(held)
+                found = yield from self._measure_with(few)
+            if found < rate * _HOLDS:
+                enough = math.ceil(_MARGIN * few * rate / found) if found else many
+                rate = yield from self._measure_with(min(max(enough, held), many))
+                break
+            rate, held = max(rate, found), few
+            few = max(round(held * _STEP), _FEWEST)
+        if self.target > _FEWEST:
+            self._no_fewer_before = self._meter.now + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return rate
 
     def _try_more(self, rate: float) -> Verdict:
         """Return True if more connections are faster, or the link has changed meanwhile."""
@@ -217,20 +214,25 @@ class Tuner:
         if rate * _FALLS < found < rate * (1 + (many / few - 1) * _OF_LINEAR):
             self.target = few
             return False
-        self._pause, self._refused_pause = _PAUSE, _REFUSED
+        self._refused_pause = _REFUSED
         return True
 
     def _hold(self, rate: float) -> Verdict:
-        """Keep the target for a while. Return True as soon as the link has changed."""
-        until = self._meter.now + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        yield from self._meter.settle(self.target)
-        changes = 0
-        while self._meter.now < until or not self._may_grow():
-            found = yield from self._meter.measure_half()
-            changes = changes + 1 if _has_changed(rate, found) else 0
-            if changes >= _CHANGES and self._may_grow():
-                self._pause = _PAUSE
+        """Keep the target for a while. Return True as soon as more connections are faster, or the link has changed."""
+        patience = _PATIENCE
+        while self.target <= _FEWEST or self._meter.now < self._no_fewer_before:
+            yield from self._meter.settle(self.target)
+            until = self._meter.now + max(patience, self._meter.trial)
+            patience = min(2 * patience, _LONGEST_PATIENCE)
+            changes, recent = 0, rate
+            while self._meter.now < until:
+                found = yield from self._meter.measure_half()
+                recent = (recent + found) / 2
+                changes = changes + 1 if _has_changed(rate, found) else 0
+                if changes >= _CHANGES and self._may_grow():
+                    self._pause, self._no_fewer_before = _PAUSE, self._meter.now
+                    return True
+            if (yield from self._try_more(recent)):
                 return True
         return False
 
