@@ -55,13 +55,13 @@ class Tuner:
     Attributes:
         most: See above. It may change at any time.
         target: How many connections there should be.
-        opening: True as long as nothing shows that any number of connections is too many.
     """
 
     def __init__(self, most: int, now: float, moved: int = 0) -> None:
         self.most = self._most = most
         self.target = 1
-        self.opening = True
+        self._many = 1  # before fewer were tried
+        self._opening = True  # as long as nothing shows that any number is too many
         self._meter = Meter(now, moved)
         self._busy = 0.0
         self._pause = _PAUSE
@@ -107,6 +107,10 @@ class Tuner:
         next(self._steps)
         self.target = min(self.target, self.most)  # which may have been lowered during a trial
 
+    def wanted(self, limit: int) -> int:
+        """Return how many connections could be of use soon, of at most ``limit``."""
+        return limit if self._opening else min(limit, max(2 * self.target, self._many))
+
     def refuse(self, now: float, others: int, pause: float = 0.0) -> None:
         """Go on with the ``others``, because one more connection could not be had, and try no more for a while.
 
@@ -135,7 +139,7 @@ class Tuner:
             self._steps = self._steer()
 
     def _go_on_with(self, target: int) -> None:
-        self.target = target
+        self.target = self._many = target
         self._steps = self._stay() if self._is_fixed else self._steer(opens=False)
 
     # The steps. Each ``yield`` waits for the next observation.
@@ -149,13 +153,13 @@ class Tuner:
     def _steer(self, opens: bool = True) -> Steps:
         yield from self._meter.first_bytes()
         while True:
-            self.opening = opens
+            self._opening = opens
             if opens:
                 yield from self._open()
             rate = yield from self._measure_with(self.target)
             while self._meter.now - self._meter.began < max(_FIRST_TRIAL, _LAST_TRIAL - _STEPS * self._meter.trial):
                 yield
-            self.opening = False
+            self._opening = False
             if self._meter.now >= self._no_fewer_before:
                 rate = yield from self._try_fewer(rate)
             opens = yield from self._hold(rate)
@@ -186,19 +190,20 @@ class Tuner:
 
     def _try_fewer(self, rate: float) -> Rate:
         """Find out how few connections are as fast. Return the rate of those that are kept."""
-        many = held = self.target
-        few = max(int(many * _FIRST_STEP), _FEWEST)
+        self._many = held = self.target
+        few = max(int(held * _FIRST_STEP), _FEWEST)
         while few < held and self._is_worth_it(rate) and not self._is_short(rate):
             found = yield from self._measure_with(few)
             if found > rate * _PAYS:  # the rate of the many had still been that of a slow start
                 rate = yield from self._measure_with(held)
                 found = yield from self._measure_with(few)
             if found < rate * _HOLDS:
-                enough = math.ceil(_MARGIN * few * rate / found) if found else many
-                rate = yield from self._measure_with(min(max(enough, held), many))
+                enough = math.ceil(_MARGIN * few * rate / found) if found else self._many
+                rate = yield from self._measure_with(min(max(enough, held), self._many))
                 break
             rate, held = max(rate, found), few
             few = max(round(held * _STEP), _FEWEST)
+        self._many = self.target
         if self.target > _FEWEST:
             self._no_fewer_before = self._meter.now + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)

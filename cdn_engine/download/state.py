@@ -170,7 +170,8 @@ class State(SharedState):
             self._cut_silent(now, read_timeout)
             self._cut_unanswered(now)
             if not self._settings.fixed:
-                self.tuner.most = self._share.ask(self._wanted())
+                wanted = self.tuner.wanted(self._most) if self.plan.has_work else self.tuner.target
+                self.tuner.most = self._share.ask(wanted)
             self.tuner.observe(
                 now,
                 self.transferred,
@@ -187,13 +188,6 @@ class State(SharedState):
     def leave_budget(self) -> None:
         """Leave the process's connections to other transfers."""
         self._share.leave()
-
-    def _wanted(self) -> int:
-        """Return how many connections could be of use."""
-        target = self.tuner.target
-        if not self.plan.has_work:
-            return target
-        return self._most if self.tuner.opening else min(self._most, 2 * target)
 
     def _cut_silent(self, now: float, read_timeout: float | None) -> None:
         for span in self.plan.laggards(self.tuner.target, now):

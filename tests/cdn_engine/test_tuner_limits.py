@@ -114,6 +114,23 @@ def test_higher_limit_is_no_reason_for_more_where_one_fills_the_link():
     assert max(drive.run(shared(MB), 60.0)) <= FEWEST + 1
 
 
+def test_other_transfers_are_left_what_is_not_wanted():
+    drive = opened()
+    assert drive.tuner.wanted(64) == 64
+    drive.until(shared(MB), FEWEST)
+    drive.run(shared(MB), 2.0)
+    assert drive.tuner.wanted(64) == 2 * FEWEST
+    assert drive.tuner.wanted(3) == 3
+
+
+def test_trial_of_fewer_leaves_nothing_to_other_transfers():
+    """What is wanted back if it fails."""
+    drive = opened()
+    while drive.tuner.target > FEWEST:
+        drive.step(shared(MB))
+        assert drive.tuner.wanted(64) >= 16
+
+
 def test_limit_of_one_is_kept_until_it_is_raised():
     drive = Drive(Tuner(1, 0.0))
     assert set(drive.run(each(MB), 60.0)) == {1}

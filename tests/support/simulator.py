@@ -133,12 +133,13 @@ class Download:
 
     Args:
         link: The link.
-        tuner: The tuner; None for the product's own.
+        tuner: One with a fixed number of connections; None for the product's own.
     """
 
     def __init__(self, link, tuner=None):
         self.link = link
         self.plan = Plan(FIRST)
+        self.fixed = tuner is not None
         self.tuner = tuner or Tuner(MOST, 0.0)
         self.workers = []
         self.now = 0.0
@@ -246,6 +247,8 @@ class Download:
                 self._close(worker)
                 plan.give_back(worker.span)
                 worker.span = None
+        if not self.fixed:
+            tuner.most = tuner.wanted(MOST) if plan.has_work else tuner.target
         working = sum(one.proven for one in self.workers)
         tuner.observe(
             self.now, self.transferred, left=plan.left, working=working, latency=plan.latency, gap=plan.gap
