@@ -30,7 +30,7 @@ _MARGIN = 1.25  # by which the number that seems to be enough is exceeded
 _PAUSE = 10.0  # seconds until fewer are tried again; doubles each time
 _LONGEST_PAUSE = 20.0
 
-_PATIENCE = 1.5  # seconds until more are tried; doubles each time. One more costs nothing, and shows what no rate does:
+_PATIENCE = 1.5  # seconds until more are tried; doubles each time. It costs nothing, and shows what no rate does:
 _LONGEST_PATIENCE = 4.0  # that a link has changed to one that limits each connection
 _PAYS = 1.15  # more have paid if the rate is higher by this factor,
 _OF_LINEAR = 0.5  # and are kept after a trial if it has grown by this share of their number
