@@ -160,7 +160,7 @@ def test_limit_that_goes_is_noticed_after_a_pause():
     """One connection is as fast as before: only a trial shows that more are faster now."""
     drive = Drive()
     drive.run(shared(MB), 60.0)
-    assert drive.until(each(MB), 16, limit=90.0)
+    assert drive.until(each(MB), 16, limit=15.0)
 
 
 def test_change_that_hardly_shows_does_not_hide_that_more_are_faster():
