@@ -1,7 +1,7 @@
 """Which part of a multipart upload is sent next, and which have arrived."""
 
+import bisect
 import math
-import statistics
 import threading
 import time
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ class Parts:
         self._buffers: list[memoryview | None] = []
         self._parts: list[_Part] = []
         self._idle = 0  # workers that wait for a part
-        self._seconds: list[float] = []  # that whole parts took, from their first byte to their answer
+        self._seconds: list[float] = []  # that whole parts took, from their first byte to their answer; sorted
         self.arrived: dict[int, str] = {}
         self.quickest_answer = math.inf
         source.begin()
@@ -123,7 +123,7 @@ class Parts:
             self.quickest_answer = min(self.quickest_answer, now - sending.body.moved_at)
             self._buffers.append(sending.part.buffer)
             if len(sending.body) == self._layout.part:  # the last one may be tiny
-                self._seconds.append(now - sending.began)
+                bisect.insort(self._seconds, now - sending.began)
             self._state.notify()
 
     def cut_laggards(self, now: float) -> None:
@@ -142,7 +142,7 @@ class Parts:
     def _patience(self, sending: Sending) -> float:
         longest = self._state.longest_gap
         if sending.body.sent == len(sending.body):
-            longest = max(self._seconds, default=math.inf)  # as long as nobody knows how long an answer takes
+            longest = self._seconds[-1] if self._seconds else math.inf  # nobody knows how long an answer takes
         return float(max(_SILENCE, _PATIENCE * longest) * 2**sending.part.cuts)
 
     def _is_slow(self, sending: Sending, now: float) -> bool:
@@ -151,7 +151,8 @@ class Parts:
         if not self._idle or not self._seconds or sending.body in self._state.paused:
             return False
         took = now - sending.began
-        patience = float(_MUCH_SLOWER * statistics.median(self._seconds) * 2**sending.part.cuts)
+        usual = self._seconds[len(self._seconds) // 2]
+        patience = float(_MUCH_SLOWER * usual * 2**sending.part.cuts)
         return took > patience and (len(sending.body) - sent) * took > patience * sent
 
     def is_over(self) -> bool:
