@@ -88,7 +88,7 @@ class Crew:
             if not self._layout.is_callers:
                 missing = self._layout.count - len(self._parts.arrived)
                 self._tuner.most = self._share.ask(min(self._layout.connections, missing))
-            self._parts.cut_laggards(now)
+            self._parts.cut_silent(now)
             self._gauge.show(self._tuner, now)
             self._change_places()
 

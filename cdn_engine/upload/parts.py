@@ -1,6 +1,5 @@
 """Which part of a multipart upload is sent next, and which have arrived."""
 
-import bisect
 import math
 import threading
 import time
@@ -20,10 +19,6 @@ __all__ = ["Parts", "Sending"]
 # and its answer.
 _SILENCE = 3.0
 _PATIENCE = 2
-
-# A part is sent again by a connection that has nothing to do, if the one that sends it needs for what is left of it so
-# many times what a whole part usually takes.
-_MUCH_SLOWER = 3
 
 _QUIET = 1.0  # seconds of silence after which it is rather this one than another that is to wait
 
@@ -88,7 +83,7 @@ class Parts:
         self._buffers: list[memoryview | None] = []
         self._parts: list[_Part] = []
         self._idle = 0  # workers that wait for a part
-        self._seconds: list[float] = []  # that whole parts took, from their first byte to their answer; sorted
+        self._longest = 0.0  # seconds that a whole part took, from its first byte to its answer
         self.arrived: dict[int, str] = {}
         self.quickest_answer = math.inf
         source.begin()
@@ -123,18 +118,17 @@ class Parts:
             self.quickest_answer = min(self.quickest_answer, now - sending.body.moved_at)
             self._buffers.append(sending.part.buffer)
             if len(sending.body) == self._layout.part:  # the last one may be tiny
-                bisect.insort(self._seconds, now - sending.began)
+                self._longest = max(self._longest, now - sending.began)
             self._state.notify()
 
-    def cut_laggards(self, now: float) -> None:
-        """Cut the requests that hold up the upload, while others could carry their parts, which are given back then.
+    def cut_silent(self, now: float) -> None:
+        """Cut the requests on which nothing moves while others could carry their parts, which are given back then.
 
         The lock has to be held.
         """
         since = now if self._idle else self._state.moved_at  # if nothing moves at all, none is worse than another
         for sending in self._sending:
-            is_silent = since - sending.body.moved_at > self._patience(sending)
-            if not sending.is_cut and (is_silent or self._is_slow(sending, now)):
+            if not sending.is_cut and since - sending.body.moved_at > self._patience(sending):
                 sending.is_cut = True
                 sending.part.cuts += 1
                 sending.attempt.cut()
@@ -142,18 +136,8 @@ class Parts:
     def _patience(self, sending: Sending) -> float:
         longest = self._state.longest_gap
         if sending.body.sent == len(sending.body):
-            longest = self._seconds[-1] if self._seconds else math.inf  # nobody knows how long an answer takes
+            longest = self._longest or math.inf  # as long as nobody knows how long an answer takes
         return float(max(_SILENCE, _PATIENCE * longest) * 2**sending.part.cuts)
-
-    def _is_slow(self, sending: Sending, now: float) -> bool:
-        """Return True if a connection that has nothing to do would send the whole part much sooner."""
-        sent = sending.body.sent
-        if not self._idle or not self._seconds or sending.body in self._state.paused:
-            return False
-        took = now - sending.began
-        usual = self._seconds[len(self._seconds) // 2]
-        patience = float(_MUCH_SLOWER * usual * 2**sending.part.cuts)
-        return took > patience and (len(sending.body) - sent) * took > patience * sent
 
     def is_over(self) -> bool:
         """Return True if no part is left to be sent, or the upload has ended."""

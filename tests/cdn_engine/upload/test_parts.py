@@ -74,7 +74,7 @@ def cut_after(state, parts, seconds, now=0.0):
     state.moved_at += seconds
     with state.lock:
         before = [sending.is_cut for sending in parts._sending]
-        parts.cut_laggards(now)
+        parts.cut_silent(now)
         return [sending.is_cut for sending in parts._sending] != before
 
 
@@ -108,64 +108,14 @@ def test_connections_are_not_cut_when_all_are_silent(parts_of, state):
     assert not cut_after(state, parts, 0)
 
 
-def idle_rival(parts):
-    """Return a thread that waits for a part, and the list to which it adds the part that it gets."""
-    taken = []
-    rival = threading.Thread(target=lambda: taken.append(parts.take()))
-    rival.start()
-    while not parts._idle:
-        time.sleep(0.001)
-    return rival, taken
-
-
-def slow_last_part(parts, sent):
-    """Return the last of three parts, of which so many bytes were sent in ten seconds. The others took a second."""
-    for _ in range(2):
-        quick = parts.take()
-        quick.began -= 1
-        parts.finish(quick, "etag")
-    slow = parts.take()
-    slow.began -= 10
-    slow.body.sent = sent
-    return slow
-
-
-@pytest.mark.parametrize(("sent", "is_cut"), [(0, True), (100, True), (700, True), (800, False), (SIZE, False)])
-def test_part_is_sent_again_if_that_is_much_sooner_than_what_is_left_of_it(parts_of, state, sent, is_cut):
-    parts = parts_of(payload_of(3 * SIZE))
-    slow = slow_last_part(parts, sent)
-    assert not cut_after(state, parts, 0, slow.body.moved_at + 1)  # nobody has nothing to do
-    rival, _ = idle_rival(parts)
-    assert cut_after(state, parts, 0, slow.body.moved_at + 1) == is_cut
-    parts.finish(slow, "etag")
-    rival.join()
-
-
-def test_part_that_has_not_had_the_time_of_several_others_is_not_slow(parts_of, state):
-    parts = parts_of(payload_of(3 * SIZE))
-    slow = slow_last_part(parts, 0)
-    slow.began = slow.body.moved_at - 1
-    rival, _ = idle_rival(parts)
-    assert not cut_after(state, parts, 0, slow.body.moved_at + 1)
-    parts.finish(slow, "etag")
-    rival.join()
-
-
-def test_part_that_is_told_to_wait_is_not_slow(parts_of, state):
-    parts = parts_of(payload_of(3 * SIZE))
-    slow = slow_last_part(parts, 100)
-    with state.lock:
-        state.pause([slow.body])
-    rival, _ = idle_rival(parts)
-    assert not cut_after(state, parts, 0, slow.body.moved_at + 1)
-    parts.finish(slow, "etag")
-    rival.join()
-
-
 def test_silent_connection_is_cut_when_another_one_has_nothing_to_do(parts_of, state):
     parts = parts_of(payload_of(SIZE))
     silent = parts.take()
-    rival, rivals = idle_rival(parts)
+    rivals = []
+    rival = threading.Thread(target=lambda: rivals.append(parts.take()))
+    rival.start()
+    while not parts._idle:
+        time.sleep(0.001)
     assert not cut_after(state, parts, 0, silent.body.moved_at + 2)
     assert cut_after(state, parts, 0, silent.body.moved_at + 4)
     parts.give_back(silent)  # its request was cut
