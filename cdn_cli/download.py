@@ -77,7 +77,7 @@ def _check_folder(folder: str) -> None:
 def _sizes_below(client: Any, bucket: str, prefix: str, verbose: bool) -> dict[str, int | None]:
     """Return the sizes in bytes of all objects whose key begins with ``prefix``, by key; say why if there are none."""
     try:
-        found = list_sizes(client, bucket, prefix)
+        found = list_sizes(client.store, bucket, prefix)
     except TRANSFER_ERRORS as error:
         complain(error, f"{bucket}/{prefix}, listed with the downloader key: ", verbose)
         return {}
@@ -103,7 +103,7 @@ def _refuse(keys: dict[str, int | None]) -> dict[str, str]:
 def _object_size(client: Any, bucket: str, key: str) -> int | None:
     """Return the size of an object in bytes, None if the store does not say."""
     try:
-        answer = Attempt(_SIZE_TIMEOUT).call(client.head_object, Bucket=bucket, Key=key)
+        answer = client.store.call("HeadObject", {"Bucket": bucket, "Key": key}, Attempt(_SIZE_TIMEOUT))
     except TRANSFER_ERRORS:
         return None  # the download itself will say why, and better: the answer to a HEAD has no body
     size: int | None = answer.get("ContentLength")

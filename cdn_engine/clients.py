@@ -20,10 +20,9 @@ from botocore.loaders import Loader
 from cdn_engine.download import download_file
 from cdn_engine.errors import CDNError
 from cdn_engine.upload import upload_fileobj
-from cdn_engine.upload.body import send_in_pieces
-from cdn_engine.upload.completion import strip_keepalive
-from cdn_engine.wire import attempt, refusal
+from cdn_engine.wire import refusal
 from cdn_engine.wire.session import Session
+from cdn_engine.wire.store import Store
 
 __all__ = ["ClientFactory"]
 
@@ -87,17 +86,13 @@ class ClientFactory:
         client = self._session.client(
             "s3", endpoint_url=self._host, region_name=self._region, config=self._config
         )
-        # botocore has no public way to choose the session.
-        client._endpoint.http_session = Session(self._host, client.meta.config)
-        attempt.register(client)
+        session = Session(self._host, client.meta.config)
+        client._endpoint.http_session = session  # botocore has no public way to choose it
+        client.store = Store(client, self._session.get_credentials(), session)
         refusal.register(client)
         events = client.meta.events
-        events.register("before-call.s3", _drop_expect)
         events.register("before-send.s3", functools.partial(_refuse_other_hosts, _origin(self._host)))
         events.register("before-send.s3", _drop_trace)
-        events.register("before-send.s3", send_in_pieces)
-        # With a wildcard in an earlier place, it comes before botocore's own "before-parse.s3.*".
-        events.register("before-parse.*.CompleteMultipartUpload", strip_keepalive)
         return client
 
 
@@ -143,11 +138,6 @@ def _replace_transfer_methods(class_attributes: dict[str, Any], **_: Any) -> Non
         class_attributes[name] = functools.partialmethod(class_attributes[name], Config=_CLASSIC)
     class_attributes["download_file"] = download_file
     class_attributes["upload_fileobj"] = upload_fileobj
-
-
-def _drop_expect(params: dict[str, Any], **_: Any) -> None:
-    """Send no ``Expect``: with it, botocore takes a stale status for the next answer (botocore#3755)."""
-    params["headers"].pop("Expect", None)
 
 
 def _drop_trace(request: Any, **_: Any) -> None:

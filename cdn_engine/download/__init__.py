@@ -61,7 +61,7 @@ def download_file(
         if name not in S3Transfer.ALLOWED_DOWNLOAD_ARGS:
             raise ValueError(f"ExtraArgs of download_file cannot contain {name!r}")
     deadline = Deadline(seconds)
-    remote = RemoteObject(self, Bucket, Key, extra)
+    remote = RemoteObject(self.store, Bucket, Key, extra)
     try:
         partial = Partial(Target.of(Filename))
         transfer = Transfer(remote, partial, pinned, deadline, Callback, Config)

@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
-from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from cdn_engine.errors import StoreProtocolError
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.store import Store
 
 __all__ = ["list_sizes"]
 
@@ -16,11 +16,11 @@ __all__ = ["list_sizes"]
 _MOST_BARREN_PAGES = 100
 
 
-def list_sizes(client: Any, bucket: str, prefix: str) -> dict[str, int | None]:
+def list_sizes(store: Store, bucket: str, prefix: str) -> dict[str, int | None]:
     """Ask a store for all keys that begin with a prefix.
 
     Args:
-        client: A boto3 S3 client.
+        store: The store.
         bucket: The bucket.
         prefix: What the keys begin with; empty for all keys.
 
@@ -39,7 +39,7 @@ def list_sizes(client: Any, bucket: str, prefix: str) -> dict[str, int | None]:
     arguments = {"Bucket": bucket, "Prefix": prefix}
     barren = 0
     while True:
-        page = _ask(client, arguments)
+        page = _ask(store, arguments)
         if "IsTruncated" not in page:
             raise StoreProtocolError("what answers is no listing, or does not say whether it is a whole one")
         known = len(sizes)
@@ -59,12 +59,12 @@ def list_sizes(client: Any, bucket: str, prefix: str) -> dict[str, int | None]:
         arguments["ContinuationToken"] = token
 
 
-def _ask(client: Any, arguments: dict[str, str]) -> dict[str, Any]:
+def _ask(store: Store, arguments: dict[str, str]) -> dict[str, Any]:
     """Return one page of the listing, after as many attempts as make sense."""
     failures = 0
     while True:
         try:
-            return _page(client, arguments)
+            return _page(store, arguments)
         except ValueError as error:  # botocore's, of a number or a time
             raise StoreProtocolError(f"the store's listing cannot be read: {error}") from error
         except Exception as error:
@@ -75,16 +75,11 @@ def _ask(client: Any, arguments: dict[str, str]) -> dict[str, Any]:
         time.sleep(pause)
 
 
-def _page(client: Any, arguments: dict[str, str]) -> dict[str, Any]:
-    attempt = Attempt()
+def _page(store: Store, arguments: dict[str, str]) -> dict[str, Any]:
     try:
-        page: dict[str, Any] = attempt.call(client.list_objects_v2, **arguments)
-        return page
-    except (ClientError, ResponseParserError) as error:
-        # What is no XML, botocore quotes in full, or takes for a 500.
-        if attempt.raw.status == 200 and (retry.code_of(error) or "500").isdigit():
-            raise StoreProtocolError("the store's listing is cut off, or no XML") from error
-        raise
+        return store.call("ListObjectsV2", arguments, Attempt())
+    except ResponseParserError as error:
+        raise StoreProtocolError("the store's listing is cut off, or no XML") from error
 
 
 def _entry(entry: dict[str, Any], prefix: str) -> tuple[str, int | None]:

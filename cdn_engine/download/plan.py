@@ -129,11 +129,12 @@ class Plan:
         self.active.append(span)
         return span
 
-    def wrote(self, span: Span, amount: int) -> None:
-        """Count bytes that have been written to disk, as far as they still belong to the span."""
+    def wrote(self, span: Span, amount: int) -> int:
+        """Count bytes that have been written to disk, as far as they still belong to the span. Return how many do."""
         amount = min(amount, span.left)
         span.pos += amount
         self.on_disk += amount
+        return amount
 
     def give_back(self, span: Span) -> None:
         """End a span. What is left of it is missing again, unless another request that asked for it brings it."""

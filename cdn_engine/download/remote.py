@@ -7,6 +7,7 @@ from cdn_engine.errors import printable
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline, no_time_left
+from cdn_engine.wire.store import Store
 
 __all__ = ["RemoteObject"]
 
@@ -15,7 +16,7 @@ class RemoteObject:
     """An object, by bucket and key.
 
     Args:
-        client: A boto3 S3 client.
+        store: The store.
         bucket: The bucket.
         key: The object's key.
         extra: Further arguments for every request, such as ``VersionId``.
@@ -23,29 +24,30 @@ class RemoteObject:
     Thread-safety: safe.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, extra: dict[str, Any]) -> None:
-        self._client = client
+    def __init__(self, store: Store, bucket: str, key: str, extra: dict[str, Any]) -> None:
+        self._store = store
         self._extra = extra
         self.bucket = bucket
         self.key = key
         self.name = printable(f"{bucket}/{key}")
-        self.read_timeout: float | None = client.meta.config.read_timeout  # seconds
+        self.read_timeout: float | None = store.read_timeout  # seconds
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this object from others in a journal."""
         return {
-            "host": self._client.meta.endpoint_url,
+            "host": self._store.url,
             "bucket": self.bucket,
             "key": self.key,
             "version": self._extra.get("VersionId"),
         }
 
     def get(self, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Make one attempt at a GET. Return boto3's response, whose body the caller closes."""
-        response: dict[str, Any] = attempt.call(
-            self._client.get_object, Bucket=self.bucket, Key=self.key, **self._extra, **arguments
-        )
-        return response
+        """Make one attempt at a GET. Return its answer, whose body the caller closes."""
+        return self._call("GetObject", attempt, arguments)
+
+    def _call(self, operation: str, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
+        named = {"Bucket": self.bucket, "Key": self.key, **self._extra, **arguments}
+        return self._store.call(operation, named, attempt)
 
     def head(
         self,
@@ -65,10 +67,7 @@ class RemoteObject:
         failures = 0
         while True:
             try:
-                response: dict[str, Any] = attempt().call(
-                    self._client.head_object, Bucket=self.bucket, Key=self.key, **self._extra
-                )
-                return response
+                return self._call("HeadObject", attempt(), {})
             except Exception as error:
                 failures += 1
                 pause = retry.delay(error, failures, self.name)

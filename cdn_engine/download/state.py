@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from typing import Protocol
 
 from cdn_engine import budget
 from cdn_engine.download.answer import Version
@@ -23,6 +24,12 @@ _SLOW_ANSWERS = 4
 
 _CPU_LOOK = 0.05  # seconds between two looks at the use of the CPU,
 _CPU_LOOKS = 4  # over so many of which it is averaged
+
+
+class Exchange(Protocol):
+    """What hashes the file takes buffers whose bytes come next, so that it need not read these."""
+
+    def exchange(self, start: int, buffer: memoryview, amount: int) -> memoryview: ...
 
 
 class State(SharedState):
@@ -47,6 +54,7 @@ class State(SharedState):
         slowest_answer: Seconds that the slowest answer took.
         given_up: How many times since the last answer requests without one were cut.
         digest_pending: True while a thread hashes what has been written.
+        hasher: That thread; None without one.
         error: The reason why the download ends; None as long as it does not.
         stopping: True once the threads have to end.
     """
@@ -85,6 +93,7 @@ class State(SharedState):
         self.slowest_answer = 0.0
         self.given_up = 0
         self.digest_pending = False
+        self.hasher: Exchange | None = None
         self.error: Exception | None = None
         self.stopping = False
 

@@ -210,11 +210,12 @@ class Transfer:
         """Start the thread that hashes. Return False if the system has none left."""
         hasher = Hasher(self._state, self._partial)
         with self._state.lock:
-            self._state.digest_pending = True
+            self._state.digest_pending, self._state.hasher = True, hasher
         self._hasher = hasher
         if _start(hasher):
             return True
-        self._hasher, self._state.digest_pending = None, False
+        self._hasher = self._state.hasher = None
+        self._state.digest_pending = False
         return False
 
     def _verify(self) -> None:

@@ -1,8 +1,6 @@
 """One thread with one connection: asks for a span, and writes what arrives at its place."""
 
 import threading
-import time
-from io import FileIO
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,8 +10,8 @@ from cdn_engine.download.answer import Changed, Unranged
 from cdn_engine.download.connection import Connection
 from cdn_engine.download.judge import Judge
 from cdn_engine.download.partial import Partial
+from cdn_engine.download.receiver import Receiver
 from cdn_engine.download.remote import RemoteObject
-from cdn_engine.download.settings import BLOCK
 from cdn_engine.download.state import State
 from cdn_engine.errors import NotAStoreError, StalledError, StoreProtocolError, lacks_descriptors
 from cdn_engine.wire import retry
@@ -43,15 +41,14 @@ class Worker(threading.Thread):
         self._judge = Judge(remote, state, partial)
         self._failures = 0  # failed requests in a row without progress
         self._proven = False  # it has received something
-        self._cpu = 0.0  # seconds, when last looked at
 
     def run(self) -> None:
         state = self._state
         try:
-            self._cpu = time.thread_time()
             with self._partial.open() as file:
+                receiver = Receiver(state, self._partial, self._pace, file)
                 while (connection := state.take(self._proven)) is not None:
-                    pause = self._download(connection, file)
+                    pause = self._download(connection, receiver)
                     state.release(connection)
                     if pause:
                         state.wait(pause)
@@ -61,10 +58,10 @@ class Worker(threading.Thread):
             else:
                 state.fail(error)
 
-    def _download(self, connection: Connection, file: FileIO) -> float:
+    def _download(self, connection: Connection, receiver: Receiver) -> float:
         """Make one request for a span. Return the seconds to wait before the next one."""
         try:
-            self._request(connection, file)
+            self._request(connection, receiver)
         except Exception as error:
             return self._after_failure(connection, error)
         self._failures, self._proven = 0, True
@@ -106,7 +103,7 @@ class Worker(threading.Thread):
             and self._state.is_carried_by_others(connection)
         )
 
-    def _request(self, connection: Connection, file: FileIO) -> None:
+    def _request(self, connection: Connection, receiver: Receiver) -> None:
         """Make one request for the span, and write what arrives."""
         state, span = self._state, connection.span
         arguments: dict[str, Any] = {}
@@ -126,64 +123,7 @@ class Worker(threading.Thread):
             raise
         try:
             skip = self._judge.accept(connection, response)
-            self._receive(connection, skip, file)
+            receiver.receive(connection, response["Body"], skip)
         finally:
             # Returns the connection to the pool if the body was read to its end, and drops it otherwise.
             response["Body"].close()
-
-    def _receive(self, connection: Connection, skip: int, file: FileIO) -> None:
-        """Write the body at its place, until the span or the body ends."""
-        state, span, raw = self._state, connection.span, connection.attempt.raw
-        file.seek(span.pos)
-        while span.left and not state.ending:
-            # read1 returns what is there: a slow connection is seen to move, and a broken one loses nothing.
-            block = raw.read1(min(BLOCK, skip or span.left))
-            amount = len(block)
-            if state.ending or connection.cut_off is not None:
-                raise StoreProtocolError("the request was cut")
-            if not amount and connection.stop == span.pos and not skip:
-                return  # a shorter range than was asked for, but whole
-            if not amount:
-                self._end_of_body(span.pos)
-                return
-            if not skip:
-                self._write(file, block)
-            cpu = time.thread_time()
-            with state.lock:
-                connection.received += amount
-                connection.proven = True
-                state.transferred += amount
-                state.cpu += cpu - self._cpu
-                if not skip:
-                    connection.written += amount
-                    state.plan.wrote(span, amount)
-            self._cpu = cpu
-            skip = max(0, skip - amount)
-            if self._pace.limited:
-                self._keep_pace(connection, amount)
-
-    def _end_of_body(self, pos: int) -> None:
-        """Take the end of the body for the object's end if that was not known; it is too early otherwise."""
-        if self._state.plan.size is not None:
-            raise StoreProtocolError(f"the body ended at byte {pos}")
-        self._partial.reserve(pos)
-        with self._state.lock:
-            self._state.plan.end_at(pos)
-
-    def _write(self, file: FileIO, block: bytes) -> None:
-        try:
-            written = file.write(block)
-            while written < len(block):
-                written += file.write(memoryview(block)[written:])
-        except OSError as error:
-            raise OSError(error.errno, f"{error.strerror}; {self._state.kept}", self._partial.final) from error
-
-    def _keep_pace(self, connection: Connection, amount: int) -> None:
-        def wait(seconds: float) -> bool:
-            connection.delivering = False  # a paced connection is not stalled
-            return self._state.wait(seconds)
-
-        self._pace.keep(amount, connection, wait)
-        if not connection.delivering:
-            with self._state.lock:
-                connection.deliver(time.monotonic())

@@ -63,7 +63,7 @@ def upload_fileobj(
     state = State(name, Deadline(seconds), Config and Config.max_bandwidth, Callback, aftermath)
     try:
         with open_source(Fileobj, state.report) as source:
-            return Transfer(self, source, Bucket, Key, extra, state, Config).run()
+            return Transfer(self.store, source, Bucket, Key, extra, state, Config).run()
     except CDNError as error:
         error.subject = name
         raise

@@ -6,15 +6,13 @@ Nothing is framed or trailed, and a slow connection can take each piece within i
 import base64
 import hashlib
 import math
-import os
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from cdn_engine.upload.source import Source
 from cdn_engine.upload.state import Over, State
 
-__all__ = ["Body", "FileBody", "send_in_pieces"]
+__all__ = ["Body", "FileBody"]
 
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
@@ -25,7 +23,7 @@ _BLOCK = 1 << 20  # bytes that are hashed at once
 
 
 class Body:
-    """A file-like body: botocore reads it to sign the request, the connection sends it in pieces.
+    """The payload of a request, as the wire sees it.
 
     Args:
         view: The content; no copy is made.
@@ -41,39 +39,33 @@ class Body:
         self._state = state
         self._size = len(view)
         self._piece = view[:0]
-        self._position = 0
         self.sent = 0
         self.moved_at = time.monotonic()
 
     def __len__(self) -> int:
         return self._size
 
-    def read(self, amount: int | None = -1) -> memoryview:
-        """Read for a digest.
+    def sha256(self) -> str:
+        """Return the digest in hex, for the signature.
 
         Raises:
             Over: The upload has ended.
         """
-        self._state.check()
-        stop = self._size if amount is None or amount < 0 else min(self._position + amount, self._size)
-        block = self._to_hash(self._position, stop)
-        self._position += len(block)
-        return block
+        digest = hashlib.sha256()
+        for block in self._blocks():
+            digest.update(block)
+        return digest.hexdigest()
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + (0, self._position, self._size)[whence]
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
+    def _blocks(self) -> Iterator[memoryview]:
+        for start in range(0, self._size, _BLOCK):
+            self._state.check()
+            yield self._to_hash(start, min(start + _BLOCK, self._size))
 
     def md5(self) -> str:
         """Return the value of ``Content-MD5``. Some stores want it where Object Lock is on."""
         digest = hashlib.md5(usedforsecurity=False)
-        self.seek(0)
-        while block := self.read(_BLOCK):
+        for block in self._blocks():
             digest.update(block)
-        self.seek(0)
         return base64.b64encode(digest.digest()).decode()
 
     def pieces(self) -> Iterator[memoryview]:
@@ -122,8 +114,11 @@ class FileBody(Body):
         self._size = source.size
         self._buffer = source.buffer(_BLOCK)
 
+    def sha256(self) -> str:
+        return self._sha256
+
     def _to_hash(self, start: int, stop: int) -> memoryview:
-        return self._source.read(start, min(stop, start + _BLOCK), self._buffer)
+        return self._source.read(start, stop, self._buffer)
 
     def _to_send(self, start: int, stop: int) -> memoryview:
         try:
@@ -136,9 +131,3 @@ class FileBody(Body):
         except Exception as error:  # not the connection's: it would be taken for a failure of the network
             self._state.end(error)
             raise Over from None
-
-
-def send_in_pieces(request: Any, **_: Any) -> None:
-    """Give the connection a signed request's body piece by piece. A handler of ``before-send.s3``."""
-    if isinstance(request.body, Body):
-        request.body = request.body.pieces()

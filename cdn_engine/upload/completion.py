@@ -13,7 +13,7 @@ from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 
-__all__ = ["Completion", "strip_keepalive"]
+__all__ = ["Completion"]
 
 # Seconds that a store may take to put the parts together: AWS says "several minutes", gateways on slow disks take more.
 _PATIENCE = 1800.0
@@ -102,8 +102,3 @@ def _may_still_run(error: Exception) -> bool:
         # Without S3's code, it is a gateway that has given up waiting.
         return status >= 500 and (retry.code_of(error) or "0").isdecimal()
     return retry.is_transient(error) and not isinstance(error, StoreProtocolError) and not never_arrived(error)
-
-
-def strip_keepalive(response_dict: dict[str, Any], **_: Any) -> None:
-    """Drop the white space with which a store at work keeps the connection alive. A handler of ``before-parse``."""
-    response_dict["body"] = response_dict["body"].lstrip()

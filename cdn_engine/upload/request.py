@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from botocore import xform_name
 from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
@@ -21,6 +20,7 @@ from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.store import Store
 
 __all__ = ["Broken", "Cut", "Requests", "never_arrived"]
 
@@ -50,7 +50,7 @@ class Requests:
     """Makes the requests of one upload.
 
     Args:
-        client: A boto3 S3 client.
+        store: The store.
         bucket: The bucket.
         key: The object's key.
         extra: Arguments for every request that accepts them.
@@ -62,8 +62,8 @@ class Requests:
     Thread-safety: safe.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, extra: dict[str, Any], state: State) -> None:
-        self._client = client
+    def __init__(self, store: Store, bucket: str, key: str, extra: dict[str, Any], state: State) -> None:
+        self._store = store
         self._bucket = bucket
         self._key = key
         self._extra = extra
@@ -76,7 +76,7 @@ class Requests:
         state = self._state.aftermath
         assert state is not None
         state.deadline = Deadline(seconds)
-        return Requests(self._client, self._bucket, self._key, self._extra, state)
+        return Requests(self._store, self._bucket, self._key, self._extra, state)
 
     def call(
         self, operation: str, make_body: Callable[[], Body] | None = None, breaks: int | None = None, **arguments: Any
@@ -120,10 +120,8 @@ class Requests:
             Cut: The upload has ended meanwhile.
             Over: It had ended before.
         """
-        accepted = self._members(operation)
-        arguments.update({name: value for name, value in self._extra.items() if name in accepted})
-        if "Body" in accepted:
-            arguments["Body"] = b"" if body is None else body
+        takes = self._store.takes
+        arguments.update({name: value for name, value in self._extra.items() if takes(operation, name)})
         try:
             return self._send(operation, body, attempt, arguments)
         except Over:
@@ -150,9 +148,6 @@ class Requests:
             return pause, error
         return pause, None if state.deadline.allows(pause) else state.out_of_time()
 
-    def _members(self, operation: str) -> Any:
-        return self._client.meta.service_model.operation_model(operation).input_shape.members
-
     def _send(
         self, operation: str, body: Body | None, attempt: Attempt, arguments: dict[str, Any]
     ) -> dict[str, Any]:
@@ -176,8 +171,8 @@ class Requests:
 
     def _prove(self, operation: str, body: Body | None, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make the request. Return an answer that proves its success."""
-        method = getattr(self._client, xform_name(operation))
-        answer: dict[str, Any] = attempt.call(method, Bucket=self._bucket, Key=self._key, **arguments)
+        named = {"Bucket": self._bucket, "Key": self._key, **arguments}
+        answer = self._store.call(operation, named, attempt, body)
         proof = _PROOF.get(operation)
         if proof is not None and not answer.get(proof):
             raise StoreProtocolError(f"the store's answer to {operation} has no {proof}: the request is not done")

@@ -17,6 +17,7 @@ from cdn_engine.upload.request import Broken, Requests
 from cdn_engine.upload.source import Source
 from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
+from cdn_engine.wire.store import Store
 
 __all__ = ["Transfer"]
 
@@ -31,7 +32,7 @@ class Transfer:
     """One upload.
 
     Args:
-        client: A boto3 S3 client.
+        store: The store.
         source: The payload.
         bucket: The bucket.
         key: The object's key.
@@ -44,7 +45,7 @@ class Transfer:
 
     def __init__(
         self,
-        client: Any,
+        store: Store,
         source: Source,
         bucket: str,
         key: str,
@@ -52,7 +53,7 @@ class Transfer:
         state: State,
         config: TransferConfig | None,
     ) -> None:
-        self._client = client
+        self._store = store
         self._source = source
         self._bucket = bucket
         self._key = key
@@ -66,7 +67,7 @@ class Transfer:
         try:
             sha256 = self._digest()
             extra = {**self._extra, "Metadata": {**self._extra.get("Metadata", {}), "sha256": sha256}}
-            requests = Requests(self._client, self._bucket, self._key, extra, self._state)
+            requests = Requests(self._store, self._bucket, self._key, extra, self._state)
             answer = carry_out(self._state, functools.partial(self._upload, requests, sha256))
             return TransferResult(
                 self._bucket, self._key, self._source.size, answer["ETag"].strip('"'), sha256, False,

@@ -1,54 +1,90 @@
-"""One request through a boto3 client without botocore's retries, which the engines' own retries replace.
-
-Requests that are not made by an ``Attempt`` keep botocore's retries, but for those with a wrong region.
-"""
+"""One request of a transfer: it is made once, and another thread can cut it at any stage."""
 
 import contextlib
-import functools
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, TypeVar
 
-__all__ = ["Attempt", "current", "register"]
+__all__ = ["Attempt", "Ended", "current"]
+
+Answer = TypeVar("Answer")
+
+_TICK = 0.05  # seconds between two pulses
 
 _DROP_WHAT_IS_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER
-
-# botocore would ask for the bucket's region, and repeat the request with that. A transfer does not: so that both agree,
-# the region is for the user to correct. The first is the answer to HEAD, which has no body to say more.
-_WRONG_REGION = frozenset({
-    "400", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect",
-})  # fmt: skip
 
 _running = threading.local()
 
 
+class Ended(BaseException):
+    """A pulse has raised; told apart from what the connection raises, and passed on by nobody but the session.
+
+    Attributes:
+        reason: What it has raised.
+    """
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__()
+        self.reason = reason
+
+
 class Attempt:
-    """A request that is made once, and that another thread can cut.
+    """A request that is made once.
 
     Args:
         read_timeout: Seconds to wait for bytes of the answer; None for the client's own timeout.
+        pulse: Called in the request's thread about 20 times a second while nothing moves. An exception in it ends the
+            request.
 
-    Attributes:
-        read_timeout: See above.
-        raw: The urllib3 response, once the head of the answer has arrived.
+    Within its ``with`` block, it is the request that this thread makes.
     """
 
-    def __init__(self, read_timeout: float | None = None) -> None:
+    def __init__(self, read_timeout: float | None = None, pulse: Callable[[], object] | None = None) -> None:
         self.read_timeout = read_timeout
-        self.raw: Any = None
+        self.pulse = pulse
         self._lock = threading.Lock()  # so that no cut comes after ``leave``
         self._socket: Any = None
         self._is_cut = False
 
-    def call(self, method: Callable[..., Any], **arguments: Any) -> Any:
-        """Call a method of a boto3 client in this thread, as this attempt."""
+    def __enter__(self) -> Self:
         _running.attempt = self
-        try:
-            return method(**arguments)
-        finally:
-            _running.attempt = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _running.attempt = None
+
+    def arm(self, connection_socket: Any, timeout: float | None) -> None:
+        """Set a socket's timeout, in seconds, so that ``wait`` can pulse."""
+        connection_socket.settimeout(timeout if self.pulse is None else _TICK)
+
+    def wait(self, call: Callable[[], Answer], timeout: float | None) -> Answer:
+        """Call what may wait for an armed socket. Pulse while it does.
+
+        Args:
+            call: Raises ``TimeoutError`` if the socket times out, and can be repeated then.
+            timeout: Seconds that it may take; None for any time.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        end: float | None = None
+        while True:
+            try:
+                return call()
+            except TimeoutError:
+                if self.pulse is None:
+                    raise
+                now = time.monotonic()
+                end = now - _TICK + timeout if end is None and timeout is not None else end
+                if end is not None and now >= end:
+                    raise
+            try:
+                self.pulse()
+            except BaseException as error:
+                raise Ended(error) from None
 
     def use(self, connection_socket: Any) -> None:
         """Take note of the socket that the request uses from now on, also while it is still being connected.
@@ -85,22 +121,3 @@ def _break(connection_socket: Any) -> None:
     with contextlib.suppress(OSError):
         # Not SSLSocket.shutdown, after which another thread would send and receive without TLS.
         socket.socket.shutdown(plain, socket.SHUT_RDWR)
-
-
-def register(client: Any) -> None:
-    """Keep botocore's handlers for retries and region redirects away from attempts."""
-    client.meta.events.register_first("needs-retry.s3", functools.partial(_end_attempt, client.exceptions))
-
-
-def _end_attempt(
-    exceptions: Any, response: Any, caught_exception: BaseException | None, operation: Any, **_: Any
-) -> None:
-    """Raise here, before botocore's handlers run, the failure of an ``Attempt`` and any that a wrong region causes."""
-    if caught_exception is not None:
-        if current() is not None:
-            raise caught_exception
-        return
-    http, parsed = response
-    code = parsed.get("Error", {}).get("Code")
-    if http.status_code >= 300 and (current() is not None or code in _WRONG_REGION):
-        raise exceptions.from_code(code)(parsed, operation.name)

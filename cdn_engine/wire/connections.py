@@ -2,6 +2,8 @@
 
 import collections
 import contextlib
+import errno
+import os
 import queue
 import socket
 import ssl
@@ -10,11 +12,15 @@ from typing import Any
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import wait_for_write
 
 from cdn_engine.budget import CONNECTIONS
 from cdn_engine.wire import attempt
+from cdn_engine.wire.reply import Reply
 
 __all__ = ["HTTPPool", "HTTPSPool", "TLSSocket"]
+
+_CONNECTING = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 
 class _Idle:
@@ -52,7 +58,8 @@ class _Idle:
 class _Connection(HTTPConnection):
     """Tells the running attempt which socket it uses."""
 
-    running: attempt.Attempt | None = None  # that made the request under way
+    response_class: Any = Reply
+    running: attempt.Attempt | None = None  # whose request is under way
     is_unwanted = False  # the store has answered that it is busy: it may be this connection that is one too many
 
     def _new_conn(self) -> socket.socket:
@@ -80,7 +87,10 @@ class _Connection(HTTPConnection):
             for option in self.socket_options or ():
                 connection.setsockopt(*option)
             connection.settimeout(self.timeout)
-            connection.connect(address)
+            if (running := attempt.current()) is None:
+                connection.connect(address)
+            else:
+                _connect_patiently(connection, address, running)
             return connection
         except BaseException:
             connection.close()
@@ -89,12 +99,6 @@ class _Connection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
         _use(self.sock)
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        self.running = attempt.current()
-        if self.sock is not None:  # an idle connection
-            _use(self.sock)
-        super().request(*arguments, **options)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
@@ -105,8 +109,32 @@ class TLSSocket(ssl.SSLSocket):
     """Tells the running attempt of itself before it shakes hands: it has taken the descriptor of the plain socket."""
 
     def do_handshake(self, block: bool = False) -> None:
-        _use(self)
-        super().do_handshake(block)
+        running, timeout = attempt.current(), self.gettimeout()
+        if running is None:
+            super().do_handshake(block)
+            return
+        running.use(self)
+        running.arm(self, timeout)
+        running.wait(super().do_handshake, timeout)
+        self.settimeout(timeout)
+
+
+def _connect_patiently(connection: socket.socket, address: Any, running: attempt.Attempt) -> None:
+    timeout = connection.gettimeout()
+    connection.setblocking(False)
+    failure = connection.connect_ex(address)
+    running.arm(connection, timeout)
+
+    def outcome() -> int:
+        if not wait_for_write(connection, connection.gettimeout()):
+            raise TimeoutError
+        return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    if failure in _CONNECTING:
+        failure = running.wait(outcome, timeout)
+    if failure:
+        raise OSError(failure, os.strerror(failure))
+    connection.settimeout(timeout)
 
 
 def _use(connection: Any) -> None:

@@ -1,5 +1,6 @@
 """What an answer says that is no success: a refusal of the store, or that there is no store at all."""
 
+import functools
 import http.client
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
@@ -10,10 +11,17 @@ from cdn_engine.errors import NotAStoreError, printable
 from cdn_engine.network_errors import origin_of
 from cdn_engine.wire.web_page import looks_like_html, words_of
 
-__all__ = ["raise_if_not_a_store", "register"]
+__all__ = ["BEFORE_XML", "error_of", "raise_if_not_a_store", "register"]
 
 _NOT_MODIFIED = 304
-_BEFORE_XML = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and white space that keeps a connection alive
+
+# botocore would ask for the bucket's region, and repeat the request with that. A transfer does not: so that both agree,
+# the region is for the user to correct. The first is the answer to HEAD, which has no body to say more.
+_WRONG_REGION = frozenset({
+    "400", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect",
+})  # fmt: skip
+
+BEFORE_XML = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and white space that keeps a connection alive
 
 
 def raise_if_not_a_store(
@@ -37,7 +45,7 @@ def raise_if_not_a_store(
         words = words_of(body)
         said = f": {words!r}" if words else ""
         raise NotAStoreError(f"{origin_of(url)} answers with a web page, as no S3 store does{said}")
-    if status < 300 and wants_xml and body and body.strip() and not body.lstrip(_BEFORE_XML).startswith(b"<"):
+    if status < 300 and wants_xml and body and body.strip() and not body.lstrip(BEFORE_XML).startswith(b"<"):
         raise NotAStoreError(f"{origin_of(url)} does not answer in XML, as an S3 store does: {words_of(body)!r}")
 
 
@@ -60,20 +68,37 @@ def _redirection(url: str, status: int, headers: Mapping[str, str]) -> str:
 def register(client: Any) -> None:
     """Have the refusals of a boto3 client's requests put into words, before botocore parses them."""
     client.meta.events.register("before-parse.s3", _put_into_words)
+    client.meta.events.register_first("needs-retry.s3", functools.partial(_end_in_wrong_region, client.exceptions))
+
+
+def _end_in_wrong_region(exceptions: Any, response: Any, operation: Any, **_: Any) -> None:
+    """Raise a failure that a wrong region causes, before botocore's handlers run."""
+    if response is None:
+        return
+    http_response, parsed = response
+    code = parsed.get("Error", {}).get("Code")
+    if http_response.status_code >= 300 and code in _WRONG_REGION:
+        raise exceptions.from_code(code)(parsed, operation.name)
 
 
 def _put_into_words(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Say a refusal in printable words: those of S3's XML, of a proxy's page, or of the status."""
     status = response_dict["status_code"]
-    if status < 300:
-        return
-    body = response_dict["body"]
-    error = _error_of(body)
+    if status >= 300:
+        error = customized_response_dict["Error"] = error_of(status, response_dict["body"])
+        if error["Code"] == str(status):
+            response_dict["body"] = b""  # botocore would take the tags of a page for fields
+
+
+def error_of(status: int, body: bytes) -> dict[str, str]:
+    """Return a refusal's ``Code``, ``Message`` and what else it says, in printable words.
+
+    They are those of S3's XML, of a proxy's page, or of the status.
+    """
+    error = _fields_of(body)
     if not error.get("Code"):
         error["Code"] = str(status)
         error["Message"] = error.get("Message") or _message_of(status, body)
-        response_dict["body"] = b""  # botocore would take the tags of a page for fields
-    customized_response_dict["Error"] = {printable(name): printable(text) for name, text in error.items()}
+    return {printable(name): printable(text) for name, text in error.items()}
 
 
 def _message_of(status: int, body: bytes) -> str:
@@ -81,7 +106,7 @@ def _message_of(status: int, body: bytes) -> str:
     return words or http.client.responses.get(status, "")
 
 
-def _error_of(body: bytes) -> dict[str, str]:
+def _fields_of(body: bytes) -> dict[str, str]:
     """Return the fields of S3's XML for an error; none if it is something else."""
     try:
         root = ElementTree.fromstring(body)  # noqa: S314 - as botocore parses it afterwards

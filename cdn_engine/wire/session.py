@@ -1,50 +1,34 @@
-"""Sends the requests of a boto3 client over urllib3, in place of botocore's own session.
+"""Sends requests over urllib3's connections: those of a boto3 client, in place of botocore's own session, and our own.
 
 Its connections never serve two processes, its pool has no lock that Ctrl-C or a fork could leave behind and no limit to
-run into, and another thread can cut a request at any stage.
+run into, and another thread can cut a transfer's request at any stage.
 """
 
 import os
 import socket
 import ssl
+from collections.abc import Iterable
 from typing import Any
 
 import urllib3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, ProxyConnectionError
 from botocore.httpsession import ProxyConfiguration
-from urllib3 import exceptions
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.util import parse_url
+from urllib3.util.proxy import connection_requires_http_tunnel
 
-from cdn_engine.errors import explain
-from cdn_engine.wire import attempt
+from cdn_engine.wire.attempt import Attempt, Ended
 from cdn_engine.wire.connections import HTTPPool, HTTPSPool, TLSSocket
+from cdn_engine.wire.exchange import Stream, exchange
+from cdn_engine.wire.failures import NETWORK_FAILURES, botocores_failure
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
+from cdn_engine.wire.reply import Reply
 from cdn_engine.wire.tls import tls_context
 
 __all__ = ["MOST_UNSENT", "Session"]
-
-# The first that fits counts.
-_BOTOCORES: dict[type[exceptions.HTTPError], type[BotoCoreError]] = {
-    exceptions.SSLError: SSLError,
-    exceptions.NewConnectionError: EndpointConnectionError,
-    exceptions.ProxyError: ProxyConnectionError,
-    exceptions.ConnectTimeoutError: ConnectTimeoutError,
-    exceptions.ReadTimeoutError: ReadTimeoutError,
-    exceptions.ProtocolError: ConnectionClosedError,
-}
 
 _BUSY = (429, 503)
 
@@ -77,7 +61,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Session:
-    """What a botocore endpoint needs of an HTTP session: ``send`` and ``close``.
+    """The connections to one store. ``send`` and ``close`` are what a botocore endpoint needs of an HTTP session.
 
     Args:
         url: The store's URL. Requests to other hosts are not for this session.
@@ -92,7 +76,7 @@ class Session:
         self._opened: tuple[object, HTTPConnectionPool, str | None] | None = None
 
     def send(self, request: Any) -> AWSResponse:
-        """Send a prepared request.
+        """Send a request of a boto3 client.
 
         Args:
             request: botocore's ``AWSPreparedRequest``.
@@ -107,7 +91,6 @@ class Session:
             botocore.exceptions.BotoCoreError: The network failed, in the classes that botocore has for it.
         """
         pool, proxy = self._pool()
-        running = attempt.current()
         try:
             response = pool.urlopen(
                 request.method,
@@ -117,24 +100,65 @@ class Session:
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
-                timeout=self._timeout(running),
+                timeout=urllib3.Timeout(connect=self._config.connect_timeout, read=self._config.read_timeout),
                 preload_content=False,
                 decode_content=False,
                 enforce_content_length=False,
             )
             answer = AWSResponse(request.url, response.status, response.headers, response)
-            if running is not None:
-                running.raw = response
-            connection: Any = response.connection
-            if response.status in _BUSY and connection is not None:
-                connection.is_unwanted = True
             is_object = request.stream_output and response.status < 300
             body = None if is_object else answer.content
-            raise_if_not_a_store(request.url, response.status, response.headers, body, wants_xml=running is not None)
-            return answer
-        except exceptions.HTTPError as error:
+        except urllib3.exceptions.HTTPError as error:
             # Not chained: among the causes are exceptions whose text is what the server has sent.
-            raise _botocores(error, request.url, proxy) from None
+            raise botocores_failure(error, request.url, proxy) from None
+        raise_if_not_a_store(request.url, response.status, response.headers, body)
+        return answer
+
+    def exchange(self, request: Any, body: Iterable[Any], running: Attempt) -> tuple[Reply, Stream]:
+        """Send a request of a transfer. Return the head of its answer, and the body, which the caller closes.
+
+        Args:
+            request: botocore's ``AWSPreparedRequest``; its own body is not looked at.
+            body: The body, piece by piece: bytes-like objects.
+            running: The attempt that this is. Without a read timeout of its own, it gets the client's.
+
+        Raises:
+            CDNError: The proxy cannot be used.
+            OSError: The CA bundle cannot be read.
+            botocore.exceptions.BotoCoreError: The network failed, in the classes that botocore has for it.
+        """
+        pool, proxy = self._pool()
+        if running.read_timeout is None:
+            running.read_timeout = self._config.read_timeout
+        # Private, but urllib3's public way makes a request cost half as much again.
+        connection: Any = pool._get_conn()
+        connection.timeout = self._config.connect_timeout
+        connection.running = running
+        try:
+            with running:
+                headers = _connect(connection, pool, request.headers)
+                target = self._target(request.url, proxy)
+                reply = exchange(connection, request.method, target, headers, body, running)
+        except NETWORK_FAILURES as error:
+            is_proxys = connection.proxy and not connection.has_connected_to_proxy
+            connection.close()
+            # Not chained: as above.
+            raise botocores_failure(error, request.url, proxy, ProxyConnectionError if is_proxys else None) from None
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, Ended):
+                raise error.reason from None
+            raise
+
+        def give_back(is_whole: bool) -> None:
+            connection.is_unwanted |= not is_whole or reply.status in _BUSY
+            pool._put_conn(connection)
+
+        def broken(error: Exception) -> BotoCoreError:
+            kind = None if isinstance(error, TimeoutError) else ConnectionClosedError
+            return botocores_failure(error, request.url, proxy, kind)
+
+        return reply, Stream(reply, give_back, broken)
 
     def close(self) -> None:
         """Close the idle connections. The next request opens new ones."""
@@ -186,20 +210,18 @@ class Session:
         start = url.find("/", url.index("//") + 2)
         return "/" if start < 0 else url[start:]
 
-    def _timeout(self, running: attempt.Attempt | None) -> urllib3.Timeout:
-        read = self._config.read_timeout
-        if running is not None and running.read_timeout is not None:
-            read = running.read_timeout
-        return urllib3.Timeout(connect=self._config.connect_timeout, read=read)
 
-
-def _botocores(error: exceptions.HTTPError, url: str, proxy: str | None) -> BotoCoreError:
-    """Return botocore's exception for one of urllib3, with a note that says the reason."""
-    details: dict[str, Any] = {"endpoint_url": url, "proxy_url": repr(proxy), "error": error}
-    kind = next((one for ours, one in _BOTOCORES.items() if isinstance(error, ours)), HTTPClientError)
-    raised = kind(**details)
-    raised.add_note(explain(raised))
-    return raised
+def _connect(connection: Any, pool: HTTPConnectionPool, headers: Any) -> Any:
+    """Open a connection unless it is open. Return the headers of a request over it, with those for a proxy."""
+    has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, pool.scheme)
+    if connection.is_closed:
+        if has_tunnel:
+            pool._prepare_proxy(connection)
+        else:
+            connection.connect()
+    else:
+        connection.running.use(connection.sock)
+    return headers if has_tunnel or not pool.proxy_headers else {**headers, **pool.proxy_headers}
 
 
 def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:

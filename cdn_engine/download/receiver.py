@@ -1,0 +1,131 @@
+"""Receives the body of an answer into memory, and writes it to its place in large pieces."""
+
+import time
+from io import FileIO
+
+from cdn_engine.download.connection import Connection
+from cdn_engine.download.partial import Partial
+from cdn_engine.download.settings import BLOCK
+from cdn_engine.download.state import State
+from cdn_engine.errors import StoreProtocolError
+from cdn_engine.wire.exchange import Stream
+from cdn_engine.wire.pace import Pace
+
+__all__ = ["Receiver"]
+
+_LONGEST = 0.05  # seconds that received bytes stay in memory: a slow connection is seen to move, and loses little
+
+
+class Receiver:
+    """The buffer of one connection. It is filled before it is written: TLS hands out no more than 16 KiB at a time.
+
+    Args:
+        state: The download's shared state.
+        partial: The file.
+        pace: The bandwidth limit.
+        file: A handle of the file, for this connection alone.
+
+    Thread-safety: for one thread.
+    """
+
+    def __init__(self, state: State, partial: Partial, pace: Pace, file: FileIO) -> None:
+        self._state = state
+        self._partial = partial
+        self._pace = pace
+        self._file = file
+        self._buffer = memoryview(bytearray(BLOCK))
+        self._filled = 0
+        self._since = 0.0  # when the first byte in the buffer came
+        self._cpu = time.thread_time()
+
+    def receive(self, connection: Connection, body: Stream, skip: int) -> None:
+        """Write a body, until the span or the body ends. What came before a failure is written too.
+
+        Args:
+            connection: The request.
+            body: The body.
+            skip: How many of its first bytes the file has already.
+        """
+        state, span = self._state, connection.span
+        self._filled = 0
+        self._file.seek(span.pos)
+        connection.attempt.pulse = lambda: self._flush(connection)
+        try:
+            while span.left and not state.ending:
+                limit = min(BLOCK, skip or span.left)
+                if self._filled < limit and not (count := self._read(connection, body, limit)):
+                    self._flush(connection)
+                    self._end_of_body(connection)
+                    return
+                if skip:
+                    skip -= count
+                    self._count(connection, count)
+                    self._filled = 0
+                elif self._filled >= limit or time.monotonic() - self._since >= _LONGEST:
+                    self._flush(connection)
+        finally:
+            connection.attempt.pulse = None
+            self._flush(connection)
+
+    def _read(self, connection: Connection, body: Stream, limit: int) -> int:
+        count = body.readinto(self._buffer[self._filled:limit])
+        if self._state.ending or connection.cut_off is not None:
+            raise StoreProtocolError("the request was cut")  # and what was read is not to be believed
+        if not self._filled:
+            self._since = time.monotonic()
+        self._filled += count
+        return count
+
+    def _flush(self, connection: Connection) -> None:
+        """Write what is in the buffer, and hand it to the digest if it comes next."""
+        amount, self._filled = self._filled, 0
+        if not amount:
+            return
+        start = connection.span.pos
+        self._write(self._buffer[:amount])
+        self._count(connection, amount, start)
+        if self._pace.limited:
+            self._keep_pace(connection, amount)
+
+    def _count(self, connection: Connection, received: int, start: int | None = None) -> None:
+        """Count received bytes; they have been written from byte ``start`` on, or skipped if that is None."""
+        state, cpu = self._state, time.thread_time()
+        with state.lock:
+            connection.received += received
+            connection.proven = True
+            state.transferred += received
+            state.cpu += cpu - self._cpu
+            if start is not None:
+                connection.written += received
+                amount = state.plan.wrote(connection.span, received)
+                if state.hasher is not None:
+                    self._buffer = state.hasher.exchange(start, self._buffer, amount)
+        self._cpu = cpu
+
+    def _write(self, block: memoryview) -> None:
+        try:
+            while block:
+                block = block[self._file.write(block):]
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}; {self._state.kept}", self._partial.final) from error
+
+    def _end_of_body(self, connection: Connection) -> None:
+        """Take the end of the body for the object's end if that was not known; it is too early otherwise."""
+        pos = connection.span.pos
+        if connection.stop == pos:
+            return  # a shorter range than was asked for, but whole
+        if self._state.plan.size is not None:
+            raise StoreProtocolError(f"the body ended at byte {pos}")
+        self._partial.reserve(pos)
+        with self._state.lock:
+            self._state.plan.end_at(pos)
+
+    def _keep_pace(self, connection: Connection, amount: int) -> None:
+        def wait(seconds: float) -> bool:
+            connection.delivering = False  # a paced connection is not stalled
+            return self._state.wait(seconds)
+
+        self._pace.keep(amount, connection, wait)
+        if not connection.delivering:
+            with self._state.lock:
+                connection.deliver(time.monotonic())

@@ -1,0 +1,203 @@
+"""The requests of transfers to one store with one key pair: built as boto3 builds them, and sent below its client.
+
+That costs a third of what boto3's client does, and none of its retries and events comes in between: an engine decides
+itself whether to ask again. What a request looks like, how it is signed and what an error is called are botocore's.
+"""
+
+import hashlib
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from botocore import UNSIGNED
+from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, create_request_object, prepare_request_dict
+from botocore.exceptions import ParamValidationError, UnknownSignatureVersionError
+from botocore.handlers import decode_list_object_v2
+from botocore.parsers import ResponseParserError, create_parser
+from botocore.serialize import create_serializer
+from botocore.utils import percent_encode
+from botocore.validate import ParamValidator
+
+from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.refusal import BEFORE_XML, error_of, raise_if_not_a_store
+from cdn_engine.wire.session import Session
+
+__all__ = ["Payload", "Store"]
+
+_EMPTY = hashlib.sha256().hexdigest()
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+_METADATA = "x-amz-meta-"
+
+_IN_XML = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "ListObjectsV2"})
+
+# What the answer to any other request says, by boto3's names.
+_FIELDS = {
+    "ContentRange": "content-range", "ContentType": "content-type", "ETag": "etag", "VersionId": "x-amz-version-id",
+}  # fmt: skip
+
+
+class Payload(Protocol):
+    """What a request carries."""
+
+    def __len__(self) -> int: ...
+
+    def sha256(self) -> str:
+        """Return the digest in hex, for the signature."""
+        ...
+
+    def pieces(self) -> Iterable[memoryview]:
+        """Yield the content, for the connection."""
+        ...
+
+
+class Store:
+    """A store, as the engines see it.
+
+    Args:
+        client: A boto3 S3 client of this store, whose model and configuration count here too.
+        credentials: The key pair: botocore's ``Credentials``.
+        session: The connections.
+
+    Attributes:
+        url: The endpoint.
+        read_timeout: Seconds to wait for bytes of an answer; None for any time.
+
+    Thread-safety: safe.
+    """
+
+    def __init__(self, client: Any, credentials: Any, session: Session) -> None:
+        config = client.meta.config
+        self.url: str = client.meta.endpoint_url
+        self.read_timeout: float | None = config.read_timeout
+        self._model = client.meta.service_model
+        self._events = client.meta.events
+        self._exceptions = client.exceptions
+        self._user_agent = config.user_agent
+        self._session = session
+        self._validator = ParamValidator()
+        self._serializer = create_serializer("rest-xml")
+        self._parser = create_parser("rest-xml")
+        self._signer = _signer(config.signature_version, credentials, client.meta.region_name)
+        self._signs_payload = not self.url.startswith("https:") or bool(config.s3.get("payload_signing_enabled"))
+
+    def takes(self, operation: str, argument: str) -> bool:
+        """Return True if S3's operation has this argument."""
+        return argument in self._model.operation_model(operation).input_shape.members
+
+    def call(
+        self, operation: str, arguments: dict[str, Any], running: Attempt, payload: Payload | None = None
+    ) -> dict[str, Any]:
+        """Make one attempt at a request.
+
+        Args:
+            operation: S3's name of it.
+            arguments: boto3's arguments, but for ``Body``.
+            running: The attempt.
+            payload: The body; None for none but what the arguments say.
+
+        Returns:
+            What boto3 returns, as far as transfers look at it. The ``Body`` of ``GetObject`` is a ``Stream``, which the
+            caller closes.
+
+        Raises:
+            botocore.exceptions.ClientError: The store refused.
+            botocore.exceptions.BotoCoreError: The network failed, or an argument is invalid.
+            botocore.parsers.ResponseParserError: The answer should be XML, and is none.
+            NotAStoreError: It is a redirect, or a web page.
+            CDNError: The proxy cannot be used.
+            OSError: The CA bundle cannot be read.
+        """
+        context: dict[str, Any] = {}
+        model = self._model.operation_model(operation)
+        request = self._build(model, dict(arguments), context, payload)
+        pieces = payload.pieces() if payload is not None else (request.body,) if request.body else ()
+        reply, body = self._session.exchange(request, pieces, running)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        if operation == "GetObject" and reply.status < 300:
+            return {**_fields_of(reply.status, headers), "Body": body}
+        content = body.read()
+        raise_if_not_a_store(request.url, reply.status, reply.headers, content, wants_xml=True)
+        said: dict[str, Any] = self._read(model, reply.status, headers, content, context)
+        return said
+
+    def _build(
+        self, model: Any, arguments: dict[str, Any], context: dict[str, Any], payload: Payload | None
+    ) -> AWSPreparedRequest:
+        event = f"before-parameter-build.s3.{model.name}"
+        self._events.emit(event, params=arguments, model=model, context=context)
+        report = self._validator.validate(arguments, model.input_shape)
+        if report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
+        parts = self._serializer.serialize_to_request(arguments, model)
+        parts["url_path"] = f"/{percent_encode(arguments['Bucket'])}{parts['url_path']}"
+        prepare_request_dict(parts, self.url, context, self._user_agent)
+        context["payload"] = self._hash(payload, parts["body"])
+        request = create_request_object(parts)
+        if self._signer is not None:
+            self._signer.add_auth(request)
+        prepared = request.prepare()
+        if payload is not None:
+            prepared.headers["Content-Length"] = str(len(payload))
+        return prepared
+
+    def _hash(self, payload: Payload | None, body: bytes) -> str:
+        if payload is None:
+            return hashlib.sha256(body).hexdigest() if body else _EMPTY
+        return payload.sha256() if self._signs_payload else _UNSIGNED
+
+    def _read(self, model: Any, status: int, headers: dict[str, str], content: bytes, context: dict[str, Any]) -> Any:
+        """Return what an answer says, or raise what it refuses."""
+        if status < 300 and content:
+            content = content.lstrip(BEFORE_XML)  # with white space, a store at work keeps the connection alive
+            if _root_of(content) == "Error":
+                status = 500  # it had begun its answer before it failed
+        if status >= 300:
+            error = error_of(status, content)
+            answer = {**_fields_of(status, headers), "Error": error}
+            raise self._exceptions.from_code(error["Code"])(answer, model.name)
+        if model.name not in _IN_XML:
+            return _fields_of(status, headers)
+        said = self._parser.parse({"status_code": status, "headers": headers, "body": content}, model.output_shape)
+        if model.name == "ListObjectsV2":
+            decode_list_object_v2(said, context)  # the event before the request asked for encoded keys
+        return said
+
+
+class _Signature(S3SigV4Auth):
+    """botocore's, but for the digest of the payload, which is known."""
+
+    def payload(self, request: Any) -> str:
+        return str(request.context["payload"])
+
+
+def _signer(version: Any, credentials: Any, region: str) -> Any:
+    """Return what signs requests; None if they are not to be signed."""
+    if version is UNSIGNED:
+        return None
+    kind = _Signature if version in ("s3v4", "v4") else AUTH_TYPE_MAPS.get(version)
+    if kind is None:
+        raise UnknownSignatureVersionError(signature_version=version)
+    return kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
+
+
+def _root_of(content: bytes) -> str:
+    """Return the name of the root of an answer's XML."""
+    try:
+        root = ElementTree.fromstring(content)  # noqa: S314 - as botocore parses it afterwards
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ResponseParserError("the store's answer is not XML, or is cut off") from error
+    return root.tag.rpartition("}")[2]
+
+
+def _fields_of(status: int, headers: dict[str, str]) -> dict[str, Any]:
+    """Return what the head of an answer says, as boto3 would."""
+    fields: dict[str, Any] = {name: headers[header] for name, header in _FIELDS.items() if header in headers}
+    if headers.get("content-length", "").isdecimal():
+        fields["ContentLength"] = int(headers["content-length"])
+    fields["Metadata"] = {
+        name.removeprefix(_METADATA): value for name, value in headers.items() if name.startswith(_METADATA)
+    }
+    fields["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": headers, "RetryAttempts": 0}
+    return fields
