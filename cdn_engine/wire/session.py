@@ -136,7 +136,7 @@ class Session:
         connection.running = running
         try:
             with running:
-                headers = _connect(connection, pool, request.headers)
+                headers = _connect(connection, pool, request)
                 target = self._target(request.url, proxy)
                 reply = exchange(connection, request.method, target, headers, body, running)
         except NETWORK_FAILURES as error:
@@ -211,9 +211,10 @@ class Session:
         return "/" if start < 0 else url[start:]
 
 
-def _connect(connection: Any, pool: HTTPConnectionPool, headers: Any) -> Any:
+def _connect(connection: Any, pool: HTTPConnectionPool, request: Any) -> Any:
     """Open a connection unless it is open. Return the headers of a request over it, with those for a proxy."""
-    has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, pool.scheme)
+    scheme = request.url.partition(":")[0]
+    has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, scheme)
     if connection.is_closed:
         if has_tunnel:
             pool._prepare_proxy(connection)
@@ -221,7 +222,7 @@ def _connect(connection: Any, pool: HTTPConnectionPool, headers: Any) -> Any:
             connection.connect()
     else:
         connection.running.use(connection.sock)
-    return headers if has_tunnel or not pool.proxy_headers else {**headers, **pool.proxy_headers}
+    return request.headers if has_tunnel else {**request.headers, **pool.proxy_headers}
 
 
 def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
