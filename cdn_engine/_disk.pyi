@@ -5,8 +5,8 @@ __all__ = [
     "NOT_SUPPORTED",
     "allocate",
     "attributes",
+    "begin_sync",
     "sync",
-    "sync_file_system",
 ]
 
 APPEND_ONLY: int
@@ -16,5 +16,5 @@ NOT_SUPPORTED: frozenset[int]
 
 def allocate(descriptor: int, size: int) -> bool: ...
 def attributes(directory: int, name: bytes) -> int: ...
+def begin_sync(descriptor: int) -> None: ...
 def sync(descriptor: int) -> None: ...
-def sync_file_system(descriptor: int) -> bool: ...

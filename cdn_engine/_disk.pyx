@@ -7,7 +7,7 @@ import os
 from cpython.exc cimport PyErr_CheckSignals
 
 __all__ = [
-    "APPEND_ONLY", "IMMUTABLE", "MOUNT_POINT", "NOT_SUPPORTED", "allocate", "attributes", "sync", "sync_file_system",
+    "APPEND_ONLY", "IMMUTABLE", "MOUNT_POINT", "NOT_SUPPORTED", "allocate", "attributes", "begin_sync", "sync",
 ]
 
 cdef extern from *:
@@ -29,12 +29,12 @@ cdef extern from *:
     #endif
     }
 
-    static int cdn_syncfs(int descriptor) {
-    #if defined(__linux__)
-        return syncfs(descriptor) == 0 ? 0 : errno;
+    /* Begins to write what is dirty of a file, and does not wait for it. Best effort: fsync waits, and tells of errors. */
+    static void cdn_begin_sync(int descriptor) {
+    #if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
+        (void)sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
     #else
         (void)descriptor;
-        return ENOSYS;
     #endif
     }
 
@@ -63,7 +63,7 @@ cdef extern from *:
     }
     """
     int cdn_allocate(int descriptor, long long size) nogil
-    int cdn_syncfs(int descriptor) nogil
+    void cdn_begin_sync(int descriptor) nogil
     int cdn_fullfsync(int descriptor) nogil
     int cdn_attributes(int directory, const char *name, unsigned long long *attributes) nogil
 
@@ -115,22 +115,14 @@ def sync(int descriptor):
         os.fsync(descriptor)
 
 
-def sync_file_system(int descriptor):
-    """Write everything on a file system to its disk with one call (Linux ``syncfs``).
+def begin_sync(int descriptor):
+    """Let the system begin to write a file to the disk, where it can (Linux ``sync_file_range``).
 
     Args:
-        descriptor: Any file or directory on it.
-
-    Returns:
-        True if it is written; False if the system cannot.
-
-    Raises:
-        OSError: Data may be lost.
+        descriptor: The file.
     """
-    cdef int failure
     with nogil:
-        failure = cdn_syncfs(descriptor)
-    return _supported(failure)
+        cdn_begin_sync(descriptor)
 
 
 def attributes(int directory, bytes name not None):

@@ -13,10 +13,13 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from cdn_engine.download.answer import parse_sha256
+from cdn_engine.download.answer import Version, parse_sha256
 from cdn_engine.download.existing import existing_file
+from cdn_engine.download.opening import Opened, Opening
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
+from cdn_engine.download.settings import Settings
+from cdn_engine.download.small import SmallFile, fetch_small
 from cdn_engine.download.transfer import Transfer
 from cdn_engine.errors import CDNError
 from cdn_engine.paths import Target
@@ -60,31 +63,49 @@ def download_file(
     for name in extra:
         if name not in S3Transfer.ALLOWED_DOWNLOAD_ARGS:
             raise ValueError(f"ExtraArgs of download_file cannot contain {name!r}")
-    deadline = Deadline(seconds)
-    remote = RemoteObject(self.store, Bucket, Key, extra)
+    remote, deadline = RemoteObject(self.store, Bucket, Key, extra), Deadline(seconds)
     try:
         partial = Partial(Target.of(Filename))
-        transfer = Transfer(remote, partial, pinned, deadline, Callback, Config)
-        try:
-            partial.lock(deadline, Callback and (lambda: Callback(0)))
-            existing = existing_file(remote, partial, pinned, deadline, Callback)
-            if existing is None:
-                return transfer.run()
-            partial.discard()
-        finally:
-            try:
-                transfer.finally_do(partial.unlock)
-            except BaseException:
-                transfer.finally_do(partial.unlock)
-                raise
+        return _download(remote, partial, pinned, deadline, Callback, Settings.of(Config))
     except CDNError as error:
         error.subject = remote.name
         raise
     except (BotoCoreError, ClientError, HTTPError) as error:  # an OSError names its file
         error.add_note(f"{remote.name}, with the downloader key")
         raise
-    if existing.size and Callback is not None:
-        Callback(existing.size)
+
+
+def _download(
+    remote: RemoteObject,
+    partial: Partial,
+    pinned: str | None,
+    deadline: Deadline,
+    callback: Callable[[int], object] | None,
+    settings: Settings,
+) -> TransferResult:
+    ends: SmallFile | Transfer = SmallFile(partial)
+    found: TransferResult | Opened | None = None
+    try:
+        partial.enter()
+        if not settings.fixed and not partial.is_begun():
+            opening = Opening(remote, settings.first, deadline, callback)
+            found = fetch_small(ends, remote, opening, Version(pinned), callback)
+        if isinstance(found, TransferResult):
+            return found
+        ends = transfer = Transfer(remote, partial, pinned, deadline, callback, settings, found)
+        partial.lock(deadline, callback and (lambda: callback(0)))
+        existing = existing_file(remote, partial, pinned, deadline, callback)
+        if existing is None:
+            return transfer.run()
+        partial.discard()
+    finally:
+        try:
+            ends.finally_do(partial.unlock)
+        except BaseException:
+            ends.finally_do(partial.unlock)
+            raise
+    if existing.size and callback is not None:
+        callback(existing.size)
     return existing
 
 

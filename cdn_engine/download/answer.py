@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from cdn_engine.errors import CDNError, StoreProtocolError
+from cdn_engine.errors import CDNError, IntegrityError, StoreProtocolError
 
 __all__ = ["Answer", "Changed", "Unranged", "Version", "digest_of", "parse_sha256", "strong_etag"]
 
@@ -109,6 +109,18 @@ class Version:
     def recognizable(self) -> bool:
         """True if a later answer can be checked to be of the same version."""
         return self.etag is not None or self.sha256 is not None
+
+    def verify(self, found: str) -> None:
+        """Compare the digest of the content with the one that it must have.
+
+        Raises:
+            IntegrityError: It is another one.
+        """
+        if found != self.sha256:
+            raise IntegrityError(
+                f"the object should have the SHA-256 {self.sha256}, but the downloaded content has {found}: "
+                "nothing was installed"
+            )
 
     def resume(self, etag: str | None, sha256: str | None) -> None:
         """Take over what an earlier call knew."""

@@ -1,5 +1,6 @@
 """One request of a download as the other threads see it: what it delivers, how long it is silent, and how it is cut."""
 
+from cdn_engine.download.opening import Opened
 from cdn_engine.download.span import Span
 from cdn_engine.wire.attempt import Attempt
 
@@ -16,11 +17,13 @@ class Connection:
         transferred: Bytes that the download has received so far.
         given_up: How many times in a row requests without an answer have been cut.
         proven: True if its thread has received something before.
+        opened: The request, if it has been made already.
 
     Attributes:
         span: The bytes it asks for.
         given_up: See above.
         proven: True if its thread has received something, also before.
+        opened: See above.
         attempt: The request.
         aside: The request for the object's size, which the answer did not tell; None without one.
         began: When it was made.
@@ -31,11 +34,19 @@ class Connection:
         cut_off: Why the calling thread has cut the request; None if it has not.
     """
 
-    def __init__(self, span: Span, transferred: int, given_up: int = 0, proven: bool = False) -> None:
+    def __init__(
+        self,
+        span: Span,
+        transferred: int,
+        given_up: int = 0,
+        proven: bool = False,
+        opened: Opened | None = None,
+    ) -> None:
         self.span = span
         self.given_up = given_up
         self.proven = proven
-        self.attempt = Attempt()
+        self.opened = opened
+        self.attempt = Attempt() if opened is None else opened.attempt
         self.aside: Attempt | None = None
         self.began = span.began
         self.stop: int | None = None

@@ -84,6 +84,13 @@ class Directory:
         with self._naming(self._join(name)):
             return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
+    def has(self, name: str) -> bool:
+        """Return True if there is an entry of this name."""
+        with contextlib.suppress(FileNotFoundError):
+            self.stat(name)
+            return True
+        return False
+
     def attributes(self, name: str) -> int:
         """Return what ``_disk.attributes`` says of an entry, or of the directory itself if the name is empty."""
         return 0 if self._descriptor is None else _disk.attributes(self._descriptor, os.fsencode(name))

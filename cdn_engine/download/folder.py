@@ -57,6 +57,10 @@ class Folder:
             raise FileNotFoundError(errno.ENOENT, "this directory is not open", self._target.folder)
         return self._open
 
+    @property
+    def is_entered(self) -> bool:
+        return self._open is not None
+
     def enter(self, create: bool = True) -> None:
         """Open the directory.
 
@@ -114,8 +118,12 @@ class Folder:
         Raises:
             OSError: They may be lost; the error names the directory.
         """
-        for directory in [self.directory, *(parent for parent, _ in reversed(self._new))]:
+        for directory in self.to_sync():
             directory.sync()
+
+    def to_sync(self) -> list[Directory]:
+        """Return what ``sync`` syncs, for those who do that for several files at once."""
+        return [self.directory, *(parent for parent, _ in reversed(self._new))]
 
     def _walk(self, create: bool) -> None:
         self._open, names = self._nearest(create)

@@ -11,7 +11,7 @@ from cdn_engine.errors import NotAStoreError, StoreProtocolError
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.web_page import is_web_page
 
-__all__ = ["Judge"]
+__all__ = ["Judge", "refuse_web_page"]
 
 
 class Judge:
@@ -37,7 +37,8 @@ class Judge:
         """
         state, span = self._state, connection.span
         answer = Answer.of(response)
-        self._refuse_web_page(response)
+        if state.version.sha256 is None:  # a digest would tell the object from a page
+            refuse_web_page(response, self._remote.key)
         total = self._size_elsewhere(connection, response) if answer.total is None else answer.total
         if state.plan.size is None:  # then this is the only connection
             self._learn(connection, answer, total)
@@ -55,16 +56,6 @@ class Judge:
         connection.stop = None if answer.last is None else answer.last + 1
         state.answered(connection)
         return span.pos - answer.first
-
-    def _refuse_web_page(self, response: dict[str, Any]) -> None:
-        """Refuse what a console, a captive portal or a misdirected host answers, with status 200, to any request."""
-        # A digest would tell the object from a page.
-        if self._state.version.sha256 is None and is_web_page(response, self._remote.key):
-            server = response["ResponseMetadata"].get("HTTPHeaders", {}).get("server") or "not named"
-            raise NotAStoreError(
-                f"the answer is a web page ({response['ContentType']}, server {server}), "
-                "not the object: check that host is the store's S3 address, and that no login page is in between"
-            )
 
     def _size_elsewhere(self, connection: Connection, response: dict[str, Any]) -> int | None:
         """Ask for the object's size, which this response does not tell. None if only the end of the body will."""
@@ -111,3 +102,17 @@ class Judge:
             raise StoreProtocolError("the store ignored the range that it was asked for")
         state.plan.take_all(connection.span)
         state.resumed_from = min(state.resumed_from, state.plan.on_disk)
+
+
+def refuse_web_page(response: dict[str, Any], key: str) -> None:
+    """Refuse what a console, a captive portal or a misdirected host answers, with status 200, to any request.
+
+    Raises:
+        NotAStoreError: The answer to a request for ``key`` is a web page.
+    """
+    if is_web_page(response, key):
+        server = response["ResponseMetadata"].get("HTTPHeaders", {}).get("server") or "not named"
+        raise NotAStoreError(
+            f"the answer is a web page ({response['ContentType']}, server {server}), "
+            "not the object: check that host is the store's S3 address, and that no login page is in between"
+        )

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from io import FileIO
 
+from cdn_engine.download.directory import Directory
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.own_file import open_own, stat_own
 from cdn_engine.errors import DeadlineExceededError, UnsafePathError
 from cdn_engine.log import log
 from cdn_engine.wire.deadline import Deadline
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "is_current", "try_lock"]
 
 _POLL = 0.05  # seconds between two attempts to get the lock
 _SILENT = 1.0  # seconds of waiting before that is said
@@ -30,7 +31,7 @@ _NO_LOCKS = (
 if sys.platform == "win32":
     import msvcrt
 
-    def _try(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
         """Lock the file; return False if another one has it."""
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -46,7 +47,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
         """Lock the file, as it may be already by this descriptor; return False if another one has it."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,7 +145,7 @@ class Lock:
             if self._file is None or self._file.closed:
                 self._file = self._open()
             try:
-                if not _try(self._file.fileno()):
+                if not try_lock(self._file.fileno()):
                     return False
             except OSError as error:
                 raise OSError(error.errno, f"{error.strerror}: {_NO_LOCKS}", self._folder.directory.path) from None
@@ -179,18 +180,23 @@ class Lock:
             raise PermissionError(error.errno, reason, error.filename) from None
 
     def _is_current(self, file: FileIO) -> bool:
-        with contextlib.suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(file.fileno()), self._folder.directory.stat(self._name))
-        return False
+        return is_current(file, self._folder.directory, self._name)
 
     def _unlink(self) -> None:
         with contextlib.suppress(OSError):
             self._folder.directory.unlink(self._name)
 
 
+def is_current(file: FileIO, directory: Directory, name: str) -> bool:
+    """Return True if the name still leads to this file."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), directory.stat(name))
+    return False
+
+
 def _is_free(file: FileIO) -> bool:
     """Return True unless somebody else holds the lock."""
     try:
-        return _try(file.fileno())
+        return try_lock(file.fileno())
     except OSError:  # no locks here: nobody holds one
         return True

@@ -43,6 +43,8 @@ class Partial:
 
     Attributes:
         final: The path of that file.
+        folder: Its directory.
+        stem: How the names of our files beside it begin.
         path: The unfinished file.
         journal: Its ``Journal``.
         lock_path: The lock file.
@@ -53,20 +55,41 @@ class Partial:
 
     def __init__(self, target: Target) -> None:
         digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]
-        stem = f"{RESERVED_PREFIX}{digest}"
+        stem = self.stem = f"{RESERVED_PREFIX}{digest}"
         self.final = os.fspath(target)
         self.path = os.path.join(target.folder, f"{stem}.part")
-        self.lock_path = os.path.join(target.folder, f"{stem}.lock")
-        self._folder = Folder(target)
+        self.folder = Folder(target)
         self._final_name = target.name
         self._name = f"{stem}.part"
-        self._lock = Lock(self._folder, f"{stem}.lock", self.final)
-        self.journal = Journal(self._folder, f"{stem}.journal")
+        self._lock_name = f"{stem}.lock"
+        self.lock_path = os.path.join(target.folder, self._lock_name)
+        self._lock = Lock(self.folder, self._lock_name, self.final)
+        self.journal = Journal(self.folder, f"{stem}.journal")
         self._lost: OSError | None = None  # why written bytes may not be on disk
         self._held: FileIO | None = None  # the file being written: while it is open, its inode cannot be reused
 
+    def enter(self) -> None:
+        """Make the directories, and find out whether the final name can be taken.
+
+        Raises:
+            UnsafePathError: A link was planted on the way.
+            OSError: The file could not be installed; the error names what is in the way.
+        """
+        _locked.add(self)
+        try:
+            self.folder.enter()
+            check_final_name(self.folder.directory, self._final_name)
+        except BaseException:
+            self.unlock()
+            raise
+
+    def is_begun(self) -> bool:
+        """Return True if there is something that a download has to look at: an earlier file, or an unfinished one."""
+        names = self._final_name, self.journal.name, self._lock_name
+        return any(self.folder.directory.has(name) for name in names)
+
     def lock(self, deadline: Deadline, on_wait: Callable[[], object] | None = None) -> None:
-        """Make the directories, find out whether the final name can be taken, and take the exclusive lock.
+        """Take the exclusive lock, after ``enter``, which this does too if it was not done.
 
         Args:
             deadline: When to stop waiting for another process.
@@ -75,12 +98,11 @@ class Partial:
         Raises:
             DeadlineExceededError: Another process still has the lock.
             UnsafePathError: Something that is not ours has the name of one of our files, or a link was planted.
-            OSError: The file could not be installed, or cannot be locked; the error names what is in the way.
+            OSError: The file cannot be locked; the error names what is in the way. Or as ``enter`` does.
         """
-        _locked.add(self)
         try:
-            self._folder.enter()
-            check_final_name(self._folder.directory, self._final_name)
+            if not self.folder.is_entered:
+                self.enter()
             self._lock.acquire(deadline, on_wait)
         except BaseException:
             self.unlock()
@@ -101,18 +123,18 @@ class Partial:
             try:
                 self._lock.release()
             finally:
-                self._folder.leave()
+                self.folder.leave()
         _locked.discard(self)
 
     def bytes_kept(self) -> int:
         """Return how many bytes an earlier call has left, by its journal. Needs no lock."""
         try:
-            self._folder.enter(create=False)
+            self.folder.enter(create=False)
             record = self.journal.read()
         except (FileNotFoundError, NotADirectoryError):
             return 0
         finally:
-            self._folder.leave()
+            self.folder.leave()
         return 0 if record is None else sum(stop - start for start, stop in record.finished)
 
     def adopt(self) -> bool:
@@ -133,15 +155,15 @@ class Partial:
     def create(self) -> None:
         """Create the partial if there is none. From now on ``open`` opens this file and no other."""
         if self._held is None:
-            self._held = open_own(self._folder.directory, self._name, "r+", create=True)
+            self._held = open_own(self.folder.directory, self._name, "r+", create=True)
 
     def reopen(self) -> None:
         """Hold the partial again after an installation that failed."""
         if self._held is None:
-            self._held = open_own(self._folder.directory, self._name, "r+")
+            self._held = open_own(self.folder.directory, self._name, "r+")
 
     def _copy(self) -> None:
-        directory, copy = self._folder.directory, f"{self._name}.copy"
+        directory, copy = self.folder.directory, f"{self._name}.copy"
         unlink_own(directory, copy)
         try:
             with open_own(directory, self._name, "r") as theirs, open_own(directory, copy, "r+", create=True) as ours:
@@ -163,7 +185,7 @@ class Partial:
         """Close everything in a forked child, and leave it to the parent."""
         self._let_go()
         self._lock.abandon()
-        self._folder.abandon()
+        self.folder.abandon()
 
     def open(self) -> FileIO:
         """Return a new unbuffered read-write handle.
@@ -172,7 +194,7 @@ class Partial:
             FileNotFoundError: The partial was removed or replaced since ``create``. Writing to another file would
                 spread the object over two.
         """
-        file = open_own(self._folder.directory, self._name, "r+")
+        file = open_own(self.folder.directory, self._name, "r+")
         if self._held is None or not os.path.samestat(os.fstat(file.fileno()), os.fstat(self._held.fileno())):
             file.close()
             raise FileNotFoundError(errno.ENOENT, "the unfinished file was replaced during the download", self.path)
@@ -180,7 +202,7 @@ class Partial:
 
     def open_final(self) -> FileIO | None:
         """Open the file that has the final name already; None if there is none that can be compared."""
-        directory, name = self._folder.directory, self._final_name
+        directory, name = self.folder.directory, self._final_name
         try:
             if stat.S_ISREG(directory.stat(name).st_mode):
                 return FileIO(directory.open_file(name, _READ), "r")
@@ -190,7 +212,7 @@ class Partial:
 
     def size(self) -> int | None:
         """Return the partial's length in bytes; None if there is no partial."""
-        found = stat_own(self._folder.directory, self._name)
+        found = stat_own(self.folder.directory, self._name)
         return None if found is None else found.st_size
 
     def reserve(self, size: int) -> None:
@@ -237,24 +259,27 @@ class Partial:
             OSError: Data may be lost, or the final name cannot be taken; the error names it. If the directory could
                 not be synced, the file is there, and a power cut may undo that.
         """
-        directory = self._folder.directory
         with self.open() as file:
             self._take_permissions(file)
             self._sync(file)
         if not is_wanted():
             return
         self._let_go()  # Windows renames no open file
-        directory.replace(self._name, self._final_name)
-        self._folder.sync()
+        self.rename(self._name)
+        self.folder.sync()
         with contextlib.suppress(OSError, UnsafePathError):  # the file is installed, come what may
             self.journal.remove()
+
+    def rename(self, name: str) -> None:
+        """Give the final name to a file beside it."""
+        self.folder.directory.replace(name, self._final_name)
 
     def _take_permissions(self, file: FileIO) -> None:
         """Give the partial the permissions of the file it replaces, and its owner and group where that is allowed."""
         if sys.platform == "win32":
             return
         try:
-            replaced = self._folder.directory.stat(self._final_name)
+            replaced = self.folder.directory.stat(self._final_name)
         except FileNotFoundError:
             return
         if not stat.S_ISREG(replaced.st_mode):
@@ -272,8 +297,8 @@ class Partial:
         """Remove the partial and its journal. The journal goes first: it must never vouch for bytes that are gone."""
         self._let_go()
         if self.journal.remove():
-            self._folder.directory.sync()
-        unlink_own(self._folder.directory, self._name)
+            self.folder.directory.sync()
+        unlink_own(self.folder.directory, self._name)
 
 
 _locked: set[Partial] = set()

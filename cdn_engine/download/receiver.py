@@ -38,6 +38,11 @@ class Receiver:
         self._since = 0.0  # when the first byte in the buffer came
         self._cpu = time.thread_time()
 
+    def attend(self, connection: Connection) -> None:
+        """Get ready for the answer to a request, which is about to be made."""
+        self._filled = 0
+        connection.attempt.pulse = lambda: self._flush(connection)
+
     def receive(self, connection: Connection, body: Stream, skip: int) -> None:
         """Write a body, until the span or the body ends. What came before a failure is written too.
 
@@ -47,9 +52,7 @@ class Receiver:
             skip: How many of its first bytes the file has already.
         """
         state, span = self._state, connection.span
-        self._filled = 0
         self._file.seek(span.pos)
-        connection.attempt.pulse = lambda: self._flush(connection)
         try:
             while span.left and not state.ending:
                 limit = min(BLOCK, skip or span.left)
@@ -64,7 +67,6 @@ class Receiver:
                 elif self._filled >= limit or time.monotonic() - self._since >= _LONGEST:
                     self._flush(connection)
         finally:
-            connection.attempt.pulse = None
             self._flush(connection)
 
     def _read(self, connection: Connection, body: Stream, limit: int) -> int:

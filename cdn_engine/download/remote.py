@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from cdn_engine.download.answer import Version
 from cdn_engine.errors import printable
+from cdn_engine.log import logerror
+from cdn_engine.result import TransferResult
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline, no_time_left
@@ -40,6 +43,15 @@ class RemoteObject:
             "key": self.key,
             "version": self._extra.get("VersionId"),
         }
+
+    def result(self, version: Version, size: int, transferred: int, resumed_from: int) -> TransferResult:
+        """Return what a download of this object reports, and log it if nothing shows that it was this object."""
+        if not version.recognizable:  # no plain success, for a caller of download() neither
+            logerror(f"{self.name}: nothing was verified: the store sent neither an ETag nor a SHA-256")
+        etag, sha256 = version.etag and version.etag.strip('"'), version.sha256
+        return TransferResult(
+            self.bucket, self.key, size, etag, sha256, sha256 is not None, transferred, resumed_from, version.version_id
+        )
 
     def get(self, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt at a GET. Return its answer, whose body the caller closes."""

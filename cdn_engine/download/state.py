@@ -7,6 +7,7 @@ from typing import Protocol
 from cdn_engine import budget
 from cdn_engine.download.answer import Version
 from cdn_engine.download.connection import Connection
+from cdn_engine.download.opening import Opened
 from cdn_engine.download.plan import Plan
 from cdn_engine.download.settings import Settings
 from cdn_engine.download.span import Span
@@ -39,6 +40,7 @@ class State(SharedState):
         settings: Sizes and limits.
         pinned: The digest that the caller requires; None for the one in the object's metadata.
         deadline: When the download has to be done.
+        opened: The first request, if it has been made already.
 
     Attributes:
         lock: Guards everything below.
@@ -59,11 +61,14 @@ class State(SharedState):
         stopping: True once the threads have to end.
     """
 
-    def __init__(self, settings: Settings, pinned: str | None, deadline: Deadline) -> None:
+    def __init__(
+        self, settings: Settings, pinned: str | None, deadline: Deadline, opened: Opened | None = None
+    ) -> None:
         super().__init__()
         self._settings = settings
         self._pinned = pinned
         self.deadline = deadline
+        self._opened = opened
         self._share = budget.enter()
         self.if_match = True
         self.failure: BaseException | None = None
@@ -126,12 +131,24 @@ class State(SharedState):
             proven: True if the calling thread has received something before.
         """
         with self.lock:
-            span = None if self.ending else self.plan.take(self.tuner.target, time.monotonic())
+            opened = self._opened
+            if self.plan.size is not None:
+                self.close_opened()  # an earlier call has left something, and the request asks for other bytes
+                opened = None
+            now = time.monotonic() if opened is None else opened.began
+            span = None if self.ending else self.plan.take(self.tuner.target, now)
             if span is None:
                 return None
-            connection = Connection(span, self.transferred, self.given_up, proven)
+            self._opened = None
+            connection = Connection(span, self.transferred, self.given_up, proven, opened)
             self.connections.append(connection)
             return connection
+
+    def close_opened(self) -> None:
+        """Let go of the first request, if it has been made for nothing."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     def release(self, connection: Connection) -> None:
         """End a request, and give back what is left of its span."""

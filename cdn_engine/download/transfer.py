@@ -9,20 +9,18 @@ import threading
 import time
 from collections.abc import Callable
 
-from boto3.s3.transfer import TransferConfig
-
 from cdn_engine import threads
 from cdn_engine.download.answer import Changed, Unranged
 from cdn_engine.download.checkpoint import Checkpoint
 from cdn_engine.download.disk_task import DiskTask
 from cdn_engine.download.hasher import Hasher
+from cdn_engine.download.opening import Opened
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import Settings
 from cdn_engine.download.state import State
 from cdn_engine.download.worker import Worker
 from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, ObjectChangedError, explain
-from cdn_engine.log import logerror
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.pace import Pace
@@ -48,7 +46,8 @@ class Transfer:
         pinned: The digest that the caller requires; None for the one in the object's metadata.
         deadline: When it has to be done.
         callback: Takes counts of bytes, whose sum is what is on disk; None for no reports.
-        config: The caller's ``TransferConfig``; None for our own settings.
+        settings: Sizes and limits.
+        opened: The first request, if it has been made already.
 
     Thread-safety: for the calling thread.
     """
@@ -60,14 +59,14 @@ class Transfer:
         pinned: str | None,
         deadline: Deadline,
         callback: Callable[[int], object] | None,
-        config: TransferConfig | None,
+        settings: Settings,
+        opened: Opened | None = None,
     ) -> None:
-        settings = Settings.of(config)
         self._remote = remote
         self._partial = partial
         self._callback = callback
         self._pace = Pace(settings.bandwidth)
-        self._state = State(settings, pinned, deadline)
+        self._state = State(settings, pinned, deadline, opened)
         self._checkpoint = Checkpoint(remote, self._state, partial)
         self._workers: list[threading.Thread] = []
         self._hasher: Hasher | None = None
@@ -102,6 +101,7 @@ class Transfer:
 
         ``last`` may be called twice, and so may this, as is necessary after Ctrl-C in the middle of it.
         """
+        self._state.close_opened()
         task = self._task
         if task is None or not (task.done or task.is_alive()):
             last()
@@ -109,22 +109,9 @@ class Transfer:
             task.finally_do(last)
 
     def _result(self) -> TransferResult:
-        state, version, size = self._state, self._state.version, self._state.plan.size
+        state, size = self._state, self._state.plan.size
         assert size is not None
-        if not version.recognizable:
-            # No plain success, for a caller of download() neither: nothing shows that this is the object.
-            logerror(f"{self._remote.name}: nothing was verified: the store sent neither an ETag nor a SHA-256")
-        return TransferResult(
-            self._remote.bucket,
-            self._remote.key,
-            size,
-            version.etag and version.etag.strip('"'),
-            version.sha256,
-            version.sha256 is not None,
-            state.transferred,
-            state.resumed_from,
-            version.version_id,
-        )
+        return self._remote.result(state.version, size, state.transferred, state.resumed_from)
 
     def _download(self) -> None:
         """Download all missing bytes, verify, install. What arrived before a failure is kept for the next call."""
@@ -233,12 +220,7 @@ class Transfer:
         assert self._hasher is not None
         if self._hasher.error is not None:
             raise self._hasher.error
-        found = self._hasher.digest.hexdigest()
-        if found != state.version.sha256:
-            raise IntegrityError(
-                f"the object should have the SHA-256 {state.version.sha256}, but the downloaded content has {found}: "
-                "nothing was installed"
-            )
+        state.version.verify(self._hasher.digest.hexdigest())
 
     def _join(self) -> None:
         threads.join([*self._workers, *filter(None, [self._hasher])])

@@ -112,7 +112,9 @@ class Worker(threading.Thread):
         if state.version.etag is not None and state.if_match:
             arguments["IfMatch"] = state.version.etag
         try:
-            response = self._remote.get(connection.attempt, arguments)
+            receiver.attend(connection)
+            opened = connection.opened
+            response = self._remote.get(connection.attempt, arguments) if opened is None else opened.response
         except ClientError as error:
             status = retry.status_of(error)
             if status == 412 and "IfMatch" in arguments:

@@ -1,0 +1,191 @@
+"""An object that comes with one request: it goes from memory to a file of its own, without lock file and journal."""
+
+import contextlib
+import hashlib
+import os
+import queue
+from collections.abc import Callable
+from io import FileIO
+
+from cdn_engine import _disk
+from cdn_engine.download import installer
+from cdn_engine.download.answer import Answer, Version
+from cdn_engine.download.directory import Directory
+from cdn_engine.download.judge import refuse_web_page
+from cdn_engine.download.lock import is_current, try_lock
+from cdn_engine.download.opening import Opened, Opening
+from cdn_engine.download.own_file import open_own, unlink_own
+from cdn_engine.download.partial import Partial
+from cdn_engine.download.remote import RemoteObject
+from cdn_engine.errors import StoreProtocolError, UnsafePathError
+from cdn_engine.result import TransferResult
+
+__all__ = ["SmallFile", "fetch_small"]
+
+_TICK = 0.05  # seconds between two looks of the calling thread
+
+
+class _Abandoned(Exception):
+    """The caller does not want the file any more."""
+
+
+class SmallFile:
+    """A file under a name of ours, beside its target. It is locked itself, so that one process at a time writes it.
+
+    Args:
+        partial: Knows the target.
+
+    Attributes:
+        error: Why it is not installed; None if it is, or may be yet.
+
+    Thread-safety: for one thread at a time: the caller's, then the installer's.
+    """
+
+    def __init__(self, partial: Partial) -> None:
+        self._partial = partial
+        self._name = f"{partial.stem}.whole"
+        self._file: FileIO | None = None
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._submitted = self._ended = self._abandoned = False
+        self._last: Callable[[], object] | None = None
+        self.error: Exception | None = None
+
+    # For the calling thread
+
+    def take(self) -> bool:
+        """Make the file, or take over what a dead process has left of it.
+
+        Returns False if another download has it, or the long way has to find out what is wrong.
+        """
+        if os.name == "nt":  # where no open file can be renamed
+            return False
+        directory = self._partial.folder.directory
+        with contextlib.suppress(OSError, UnsafePathError):
+            self._file = open_own(directory, self._name, "r+", create=True)
+            if try_lock(self._file.fileno()) and is_current(self._file, directory, self._name):
+                return True
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        return False
+
+    def install(self, content: memoryview, pulse: Callable[[], object]) -> None:
+        """Write the content, and wait until the file is installed, and that is on the disk.
+
+        Args:
+            content: The object.
+            pulse: Called about 20 times a second. If it raises before the file has its final name, it never gets it.
+
+        Raises:
+            OSError: There is no room, or data may be lost.
+        """
+        assert self._file is not None
+        try:
+            self._file.truncate(len(content))
+            while content:
+                content = content[self._file.write(content):]
+        except OSError as error:
+            raise OSError(error.errno, f"no room for the object: {error.strerror}", self._partial.final) from None
+        self._submitted = True
+        installer.submit(self)
+        while not self._ended:
+            with contextlib.suppress(queue.Empty):
+                self._news.get(timeout=_TICK)
+                break
+            pulse()
+        if self.error is not None:
+            raise self.error
+
+    def finally_do(self, last: Callable[[], object]) -> None:
+        """Remove what is not installed, and call ``last``: now, or in the installer's thread when that has ended.
+
+        ``last`` may be called twice, and so may this, as is necessary after Ctrl-C in the middle of it.
+        """
+        self._abandoned, self._last = True, last
+        if self._ended or not self._submitted:  # read after ``_last`` is set, as ``end`` reads that after ``_ended``
+            self._leave()
+
+    def _leave(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with file, contextlib.suppress(OSError, UnsafePathError):
+                if not self._submitted or self.error is not None:
+                    directory = self._partial.folder.directory
+                    if is_current(file, directory, self._name):
+                        unlink_own(directory, self._name)
+        if self._last is not None:
+            self._last()
+
+    # For the installer
+
+    def begin_sync(self) -> None:
+        assert self._file is not None
+        _disk.begin_sync(self._file.fileno())
+
+    def sync(self) -> None:
+        assert self._file is not None
+        try:
+            _disk.sync(self._file.fileno())
+        except OSError as error:
+            reason = f"what was written may be lost: {error.strerror}"
+            raise OSError(error.errno, reason, self._partial.final) from None
+
+    def rename(self) -> None:
+        if self._abandoned:
+            raise _Abandoned
+        self._partial.rename(self._name)
+
+    def directories(self) -> list[Directory]:
+        return self._partial.folder.to_sync()
+
+    def end(self) -> None:
+        self._ended = True
+        self._news.put(None)
+        if self._last is not None:
+            self._leave()
+
+
+def fetch_small(
+    file: SmallFile, remote: RemoteObject, opening: Opening, version: Version, callback: Callable[[int], object] | None
+) -> TransferResult | Opened | None:
+    """Download an object if it is small and comes soon.
+
+    Args:
+        file: The file.
+        remote: The object.
+        opening: Its first request.
+        version: What is known of the object: the digest that the caller requires, or nothing.
+        callback: Takes the number of bytes received; None for no reports.
+
+    Returns:
+        The result; or the request if it is better carried on the long way; None if that begins it too.
+
+    Raises: as ``CDNManager.fetch`` does.
+    """
+    if not file.take():
+        return None
+    opened = opening.ask()
+    is_open = True
+    try:
+        if version.sha256 is None:  # a digest would tell the object from a page
+            refuse_web_page(opened.response, remote.key)
+        try:
+            answer = Answer.of(opened.response)
+            content = opening.read(opened, answer)
+        except StoreProtocolError:
+            content = None
+        if content is None:
+            file.finally_do(lambda: None)
+            is_open = False
+            return opened
+    finally:
+        if is_open:
+            opened.close()
+    version.learn(answer)
+    version.version_id = answer.version_id
+    if version.sha256 is not None:
+        version.verify(hashlib.sha256(content).hexdigest())
+    if callback is not None and content:
+        callback(len(content))
+    file.install(content, opening.pulse)
+    return remote.result(version, len(content), len(content), 0)
