@@ -34,13 +34,13 @@ class Receiver:
         self._pace = pace
         self._file = file
         self._buffer = memoryview(bytearray(BLOCK))
-        self._filled = 0
-        self._since = 0.0  # when the first byte in the buffer came
+        self._written = self._filled = 0  # how many of its bytes are on disk, and how many have come
+        self._since = 0.0  # when the first byte came that is not on disk
         self._cpu = time.thread_time()
 
     def attend(self, connection: Connection) -> None:
         """Get ready for the answer to a request, which is about to be made."""
-        self._filled = 0
+        self._written = self._filled = 0
         connection.attempt.pulse = lambda: self._flush(connection)
 
     def receive(self, connection: Connection, body: Stream, skip: int) -> None:
@@ -55,7 +55,7 @@ class Receiver:
         self._file.seek(span.pos)
         try:
             while span.left and not state.ending:
-                limit = min(BLOCK, skip or span.left)
+                limit = min(BLOCK, self._written + (skip or span.left))
                 if self._filled < limit and not (count := self._read(connection, body, limit)):
                     self._flush(connection)
                     self._end_of_body(connection)
@@ -65,7 +65,7 @@ class Receiver:
                     self._count(connection, count)
                     self._filled = 0
                 elif self._filled >= limit or time.monotonic() - self._since >= _LONGEST:
-                    self._flush(connection)
+                    self._empty(connection)
         finally:
             self._flush(connection)
 
@@ -73,36 +73,45 @@ class Receiver:
         count = body.readinto(self._buffer[self._filled:limit])
         if self._state.ending or connection.cut_off is not None:
             raise StoreProtocolError("the request was cut")  # and what was read is not to be believed
-        if not self._filled:
+        if self._filled == self._written:
             self._since = time.monotonic()
         self._filled += count
         return count
 
     def _flush(self, connection: Connection) -> None:
-        """Write what is in the buffer, and hand it to the digest if it comes next."""
-        amount, self._filled = self._filled, 0
-        if not amount:
-            return
-        start = connection.span.pos
-        self._write(self._buffer[:amount])
-        self._count(connection, amount, start)
-        if self._pace.limited:
-            self._keep_pace(connection, amount)
+        """Write what has come; also while more is being read into the rest of the buffer."""
+        block = self._buffer[self._written:self._filled]
+        self._written = self._filled
+        if block:
+            self._write(block)
+            self._count(connection, len(block), len(block))
 
-    def _count(self, connection: Connection, received: int, start: int | None = None) -> None:
-        """Count received bytes; they have been written from byte ``start`` on, or skipped if that is None."""
+    def _empty(self, connection: Connection) -> None:
+        """Write what has come, and begin anew; hand the buffer to the digest if all of it comes next there."""
+        start, is_whole, filled = connection.span.pos, not self._written, self._filled
+        block = self._buffer[self._written:self._filled]
+        self._written = self._filled = 0
+        self._write(block)
+        amount = self._count(connection, len(block), len(block))
+        if is_whole:
+            with self._state.lock:
+                if self._state.hasher is not None:
+                    self._buffer = self._state.hasher.exchange(start, self._buffer, amount)
+        if self._pace.limited:
+            self._keep_pace(connection, filled)
+
+    def _count(self, connection: Connection, received: int, written: int = 0) -> int:
+        """Count bytes that were received, and those of them that are new on disk. Return how many belong to the span."""
         state, cpu = self._state, time.thread_time()
         with state.lock:
             connection.received += received
             connection.proven = True
             state.transferred += received
             state.cpu += cpu - self._cpu
-            if start is not None:
-                connection.written += received
-                amount = state.plan.wrote(connection.span, received)
-                if state.hasher is not None:
-                    self._buffer = state.hasher.exchange(start, self._buffer, amount)
+            connection.written += written
+            amount = state.plan.wrote(connection.span, written)
         self._cpu = cpu
+        return amount
 
     def _write(self, block: memoryview) -> None:
         try:

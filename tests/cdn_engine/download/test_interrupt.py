@@ -13,6 +13,7 @@ from fault_proxy import Proxy
 from local_store import READER
 from objects import PART, is_whole, payload_of, put, sha256_of, unfinished_files
 
+from cdn_engine.download.small import SmallFile
 from cdn_engine.download.transfer import Transfer
 from cdn_manager import CDNCredentials, CDNManager
 
@@ -57,16 +58,19 @@ def test_ctrl_c_stops_a_flowing_download(store, admin, bucket, folder):
     assert len(unfinished_files(folder)) == 3
 
 
-def test_ctrl_c_at_the_end_gives_the_lock_back(store, samples, folder, monkeypatch):
-    usual, presses = Transfer.finally_do, [KeyboardInterrupt]
+@pytest.mark.parametrize(
+    ("carrier", "config"), [(SmallFile, None), (Transfer, TransferConfig())], ids=["small", "large"]
+)
+def test_ctrl_c_at_the_end_gives_the_lock_back(carrier, config, store, samples, folder, monkeypatch):
+    usual, presses = carrier.finally_do, [KeyboardInterrupt]
 
     def interrupted(*arguments):
         if presses:
             raise presses.pop()
         usual(*arguments)
 
-    monkeypatch.setattr(Transfer, "finally_do", interrupted)
-    with CDNManager(CDNCredentials(store.url, *READER), deadline=600) as manager:
+    monkeypatch.setattr(carrier, "finally_do", interrupted)
+    with CDNManager(CDNCredentials(store.url, *READER), transfer_config=config, deadline=600) as manager:
         with pytest.raises(KeyboardInterrupt):
             manager.fetch(samples, "with-digest")
         assert unfinished_files(folder) == []
