@@ -1,9 +1,7 @@
 """A directory held open, so that what is done in it is done there, whatever becomes of the path that led to it."""
 
-import contextlib
 import os
 import stat
-from collections.abc import Iterator
 from typing import Self
 
 from cdn_engine import _disk
@@ -58,7 +56,7 @@ class Directory:
         flags = _OPEN if parent is None else _OPEN | _NO_FOLLOW
         where = path if parent is None else self._name
         beside = None if parent is None else parent._descriptor
-        with self._naming(path):
+        try:
             try:
                 return os.open(where, flags, dir_fd=beside)
             except PermissionError:  # it may be searched and written, but not read: it can be used, but not be synced
@@ -66,10 +64,10 @@ class Directory:
                     raise
                 self._readable = False
                 return os.open(where, flags | _PATH_ONLY, dir_fd=beside)
-            except OSError:
-                if parent is not None and stat.S_ISLNK(parent.stat(self._name).st_mode):
-                    raise UnsafePathError(f"{path!r} has been replaced by a link") from None
-                raise
+        except OSError as error:
+            if parent is not None and stat.S_ISLNK(parent.stat(self._name).st_mode):
+                raise UnsafePathError(f"{path!r} has been replaced by a link") from None
+            raise OSError(error.errno, error.strerror, path) from None
 
     def child(self, name: str) -> Self:
         """Open a directory in this one, which must not be a link."""
@@ -81,15 +79,20 @@ class Directory:
 
     def stat(self, name: str) -> os.stat_result:
         """Return the status of an entry, of a link itself."""
-        with self._naming(self._join(name)):
+        try:
             return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+        except OSError as error:
+            raise self._named(error, name) from None
 
     def has(self, name: str) -> bool:
         """Return True if there is an entry of this name."""
-        with contextlib.suppress(FileNotFoundError):
-            self.stat(name)
-            return True
-        return False
+        try:
+            os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._named(error, name) from None
+        return True
 
     def attributes(self, name: str) -> int:
         """Return what ``_disk.attributes`` says of an entry, or of the directory itself if the name is empty."""
@@ -99,39 +102,46 @@ class Directory:
         """Open a file, with the permissions of a plain ``open()`` if it is new. Return its descriptor."""
         try:
             return os.open(self._at(name), flags | _NO_FOLLOW | _CLOSE_ON_EXEC, 0o666, dir_fd=self._descriptor)
-        except OSError as error:  # not by `_naming`, in which Ctrl-C would lose the descriptor
-            raise OSError(error.errno, error.strerror, self._join(name)) from None
+        except OSError as error:
+            raise self._named(error, name) from None
 
     def make(self, name: str) -> None:
         """Make a directory."""
-        with self._naming(self._join(name)):
+        try:
             os.mkdir(self._at(name), dir_fd=self._descriptor)
+        except OSError as error:
+            raise self._named(error, name) from None
 
     def remove(self, name: str) -> None:
         """Remove an empty directory."""
-        with self._naming(self._join(name)):
+        try:
             os.rmdir(self._at(name), dir_fd=self._descriptor)
+        except OSError as error:
+            raise self._named(error, name) from None
 
     def unlink(self, name: str) -> None:
         """Remove a file or link."""
-        with self._naming(self._join(name)):
+        try:
             os.unlink(self._at(name), dir_fd=self._descriptor)
+        except OSError as error:
+            raise self._named(error, name) from None
 
     def replace(self, source: str, name: str) -> None:
         """Rename ``source`` to ``name``, replacing what has that name."""
-        with self._naming(self._join(name)):
+        try:
             os.replace(self._at(source), self._at(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except OSError as error:
+            raise self._named(error, name) from None
 
     def sync(self) -> None:
         """Write the entries to the disk, where the system and the file system can."""
         if self._descriptor is None or not self._readable:
             return
-        with self._naming(self.path):
-            try:
-                _disk.sync(self._descriptor)
-            except OSError as error:
-                if error.errno not in _disk.NOT_SUPPORTED:
-                    raise
+        try:
+            _disk.sync(self._descriptor)
+        except OSError as error:
+            if error.errno not in _disk.NOT_SUPPORTED:
+                raise OSError(error.errno, error.strerror, self.path) from None
 
     def close(self) -> None:
         """Let go of the directory. Later calls fail."""
@@ -145,11 +155,6 @@ class Directory:
     def _at(self, name: str) -> str:
         return self._join(name) if self._descriptor is None else name
 
-    @staticmethod
-    @contextlib.contextmanager
-    def _naming(path: str) -> Iterator[None]:
-        """Make an error name the whole path, and no second one."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from None
+    def _named(self, error: OSError, name: str) -> OSError:
+        """Return the error with the whole path of an entry, and no second one."""
+        return OSError(error.errno, error.strerror, self._join(name))
