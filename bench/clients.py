@@ -1,190 +1,160 @@
-"""The clients that the download benchmarks compare, each measured in a process of its own.
+"""The libraries that the benchmarks compare: how each fetches an object into a file, and how it stores one.
 
-A client is a function that takes the endpoint and the file to write, and returns the function to measure. All but boto3
-and s5cmd, which do not, sync the file to disk.
+A client has ``get(bucket, key, target, work)`` and ``put(bucket, key, source, work)``; a source is bytes or a path. The
+work is ``DEFAULT``, what the client does by itself; ``SYNC``, a download that is also on the disk; or ``DIGEST``, with
+the SHA-256 of the object besides: compared in a download, stored as metadata in an upload. Ours does all of it always.
 """
 
-import contextlib
-import functools
-import http.client
+import hashlib
+import io
 import os
-import queue
-import resource
-import shutil
-import signal
-import subprocess
-import sys
-import sysconfig
-import threading
-import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
-KEYS = ("reader", "reader-secret")
-SMALLEST_PART, LARGEST_PART = 8 << 20, 64 << 20
+DEFAULT, SYNC, DIGEST = "default", "sync", "digest"
+REGION = "us-east-1"
 _BLOCK = 1 << 20
-_PATIENCE = 20  # seconds
 
 
-def ours(url, target):
-    from cdn_manager import CDNCredentials, CDNManager
+class Ours:
+    def __init__(self, url, pair):
+        from cdn_manager import CDNCredentials, CDNManager
 
-    manager = CDNManager(CDNCredentials(url, *KEYS))
-    return lambda: manager.fetch("bucket", "object", path=target)
+        self._manager = CDNManager(CDNCredentials(url, *pair, *pair))
 
+    def get(self, bucket, key, target, work):
+        if self._manager.fetch(bucket, key, path=target).verified != (work == DIGEST):
+            raise ValueError("the object's digest has not been compared, or there was one")
 
-def minio_fsync(url, target):
-    from minio import Minio
-
-    client = Minio(url.removeprefix("http://"), *KEYS, secure=False, region="us-east-1")
-
-    def run():
-        client.fget_object("bucket", "object", target)
-        _sync(target)
-
-    return run
+    def put(self, bucket, key, source, work):
+        self._manager.store(bucket, key, source)
 
 
-def _boto3_client(url):
-    import boto3
-    from botocore.config import Config
+class Minio:
+    """minio-py. For a digest, what it receives is hashed before it is written; its own function writes a file."""
 
-    return boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=KEYS[0], aws_secret_access_key=KEYS[1],
-        config=Config(max_pool_connections=20, response_checksum_validation="when_required"),
-    )
+    def __init__(self, url, pair):
+        from minio import Minio
+
+        scheme, _, host = url.partition("://")
+        self._client = Minio(host, *pair, secure=scheme == "https", region=REGION)
+
+    def get(self, bucket, key, target, work):
+        if work == DIGEST:
+            answer = self._client.get_object(bucket, key)
+            save(answer.stream(_BLOCK), key, target, work)
+            answer.release_conn()
+        else:
+            self._client.fget_object(bucket, key, target)
+            finish(key, target, work)
+
+    def put(self, bucket, key, source, work):
+        metadata = digest_metadata(source, work)
+        if isinstance(source, bytes):
+            self._client.put_object(bucket, key, io.BytesIO(source), len(source), metadata=metadata)
+        else:
+            self._client.fput_object(bucket, key, source, metadata=metadata)
 
 
-def boto3_download_file(url, target):
-    client = _boto3_client(url)
-    return lambda: client.download_file("bucket", "object", target)
+class Boto3:
+    """boto3 with its transfer manager. The file is hashed afterwards."""
+
+    def __init__(self, url, pair):
+        import boto3
+
+        self._client = boto3.client(
+            "s3", endpoint_url=url, region_name=REGION, aws_access_key_id=pair[0], aws_secret_access_key=pair[1]
+        )
+
+    def get(self, bucket, key, target, work):
+        self._client.download_file(bucket, key, target)
+        finish(key, target, work)
+
+    def put(self, bucket, key, source, work):
+        extra = {"Metadata": digest_metadata(source, work)}
+        if isinstance(source, bytes):
+            self._client.upload_fileobj(io.BytesIO(source), bucket, key, ExtraArgs=extra)
+        else:
+            self._client.upload_file(source, bucket, key, ExtraArgs=extra)
 
 
-def get_object_fsync(url, target):
-    client = _boto3_client(url)
+class BareBoto3(Boto3):
+    """boto3 with one call for a whole object."""
 
-    def run():
-        with open(target, "wb") as file:
-            file.write(client.get_object(Bucket="bucket", Key="object")["Body"].read())
+    def get(self, bucket, key, target, work):
+        save([self._client.get_object(Bucket=bucket, Key=key)["Body"].read()], key, target, work)
+
+    def put(self, bucket, key, source, work):
+        self._client.put_object(Bucket=bucket, Key=key, Body=source, Metadata=digest_metadata(source, work))
+
+
+class Obstore:
+    """obstore. What it receives is hashed before it is written."""
+
+    def __init__(self, url, pair):
+        options = {"allow_http": True}
+        if url.startswith("https:"):
+            options["root_certificate"] = Path(os.environ["SSL_CERT_FILE"]).read_bytes()
+        self._settings = {
+            "endpoint": url, "access_key_id": pair[0], "secret_access_key": pair[1], "region": REGION,
+            "virtual_hosted_style_request": False, "client_options": options,
+        }  # fmt: skip
+        self._stores = {}
+
+    def _store(self, bucket):
+        from obstore.store import S3Store
+
+        if bucket not in self._stores:
+            self._stores[bucket] = S3Store(bucket, **self._settings)
+        return self._stores[bucket]
+
+    def get(self, bucket, key, target, work):
+        import obstore
+
+        save(obstore.get(self._store(bucket), key).stream(), key, target, work)
+
+    def put(self, bucket, key, source, work):
+        import obstore
+
+        body = source if isinstance(source, bytes) else Path(source)
+        obstore.put(self._store(bucket), key, body, attributes=digest_metadata(source, work))
+
+
+def save(blocks, key, target, work):
+    """Write an object to a file, and do the rest of the work meanwhile."""
+    digest = hashlib.sha256() if work == DIGEST else None
+    with open(target, "wb") as file:
+        for block in blocks:
+            if digest is not None:
+                digest.update(block)
+            file.write(block)
+        if work != DEFAULT:
             file.flush()
             os.fsync(file.fileno())
-
-    return run
-
-
-def s5cmd(url, target):
-    program = shutil.which("s5cmd", path=sysconfig.get_path("scripts")) or "s5cmd"
-    command = [program, "--endpoint-url", url, "--log", "error", "cp", "s3://bucket/object", target]
-    pair = {"AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1], "AWS_REGION": "us-east-1"}
-    return lambda: subprocess.run(command, env={**os.environ, **pair}, check=True)
+    if digest is not None:
+        compare(key, digest)
 
 
-def fixed(connections, url, target):
-    """A plain client with a fixed number of connections, which retries nothing."""
-    place = urlsplit(url)
-
-    def connect():
-        return http.client.HTTPConnection(place.hostname, place.port, timeout=_PATIENCE)
-
-    def work(parts, file, errors):
-        buffer = memoryview(bytearray(_BLOCK))
-        with contextlib.closing(connect()) as connection:
-            try:
-                while not errors:
-                    _fetch_part(connection, *parts.get_nowait(), file, buffer)
-            except queue.Empty:
-                pass
-            except Exception as error:
-                errors.append(error)
-
-    def run():
-        with contextlib.closing(connect()) as connection:
-            connection.request("HEAD", "/bucket/object")
-            with connection.getresponse() as answer:
-                size = int(answer.headers["Content-Length"])
-        part = min(max(size // 16, SMALLEST_PART), LARGEST_PART, -(-size // connections))
-        parts, errors = queue.SimpleQueue(), []
-        for first in range(0, size, part):
-            parts.put((first, min(first + part, size)))
-        with open(target, "wb") as file:
-            threads = [threading.Thread(target=work, args=(parts, file, errors)) for _ in range(connections)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            os.fsync(file.fileno())
-        if errors:
-            raise errors[0]
-
-    return run
+def finish(key, target, work):
+    """Do the rest of the work on a file that is there."""
+    if work == DEFAULT:
+        return
+    with open(target, "rb+") as file:
+        if work == DIGEST:
+            compare(key, hashlib.file_digest(file, "sha256"))
+        os.fsync(file.fileno())
 
 
-def _fetch_part(connection, first, end, file, buffer):
-    connection.request("GET", "/bucket/object", headers={"Range": f"bytes={first}-{end - 1}"})
-    with connection.getresponse() as answer:
-        if answer.status != 206:
-            raise ConnectionError(f"status {answer.status}")
-        while (count := answer.readinto(buffer)):
-            os.pwrite(file.fileno(), buffer[:count], first)
-            first += count
-    if first < end:
-        raise ConnectionError("the body is cut off")
+def compare(key, digest):
+    """Compare a digest with the one that ends the object's key."""
+    if not key.endswith(f"-{digest.hexdigest()}"):
+        raise ValueError("the content is not the object's")
 
 
-def _sync(path):
-    descriptor = os.open(path, os.O_RDWR)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-CLIENTS = {
-    call.__name__: call for call in (ours, minio_fsync, boto3_download_file, get_object_fsync, s5cmd)
-} | {f"fixed_{count}": functools.partial(fixed, count) for count in (1, 8, 16)}  # fmt: skip
-
-
-def run_client(name, url, target, count=1, core=-1, limit=None):
-    """Run one client ``count`` times, in a process of its own.
-
-    Args:
-        name: One of ``CLIENTS``.
-        url: The endpoint.
-        target: The file to write.
-        count: How often.
-        core: The one processor to run on; -1 for any.
-        limit: Seconds after which it is killed; None for no limit.
-
-    Returns:
-        Seconds, CPU seconds and peak memory in MiB.
-
-    Raises:
-        subprocess.TimeoutExpired, subprocess.CalledProcessError: It was killed, or failed.
-    """
-    command = [sys.executable, __file__, name, url, str(target), str(count), str(core)]
-    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True) as process:
-        try:
-            output, errors = process.communicate(timeout=limit)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output, errors)
-    return [float(number) for number in output.split()]
-
-
-def main(name, url, target, count, core):
-    if core >= 0 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
-    run = CLIENTS[name](url, target)
-    if count > 1:
-        run()
-    wall, cpu = 0.0, 0.0
-    for _ in range(count):
-        Path(target).unlink(missing_ok=True)
-        began, used = time.perf_counter(), time.process_time()
-        run()
-        wall, cpu = wall + time.perf_counter() - began, cpu + time.process_time() - used
-    print(wall / count, cpu / count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
+def digest_metadata(source, work):
+    """Return the metadata to store an object with."""
+    if work != DIGEST:
+        return {}
+    if isinstance(source, bytes):
+        return {"sha256": hashlib.sha256(source).hexdigest()}
+    with open(source, "rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}

@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from clients import CLIENTS, run_client
+from child import CLIENTS, kind_of, run_client
+from clients import SYNC
 from stage import SUPPORT, origin, scratch, server
 
 FIXED = 8  # connections that an ideal is computed for
@@ -75,9 +76,9 @@ LINKS = {
     "change": Case(128, {"shared": 20e6, "rtt": 0.04, "changes": ((3.0, 2e6, None),)}),
     "fast": Case(1024, None),
 }
-RIVALS = ("boto3_download_file", "s5cmd", "fixed_8")  # what ours has to keep up with; minio-py has one connection
-ON_LOOPBACK = ("ours", "minio_fsync", "boto3_download_file")
-ON_LINKS = ("ours", "boto3_download_file", "minio_fsync", "s5cmd", "fixed_1", "fixed_8", "fixed_16")
+RIVALS = ("boto3", "s5cmd", "fixed_8")  # what ours has to keep up with; minio-py has one connection
+ON_LOOPBACK = ("ours", "minio-py", "boto3")
+ON_LINKS = ("ours", "boto3", "minio-py", "s5cmd", "fixed_1", "fixed_8", "fixed_16")
 
 
 @contextlib.contextmanager
@@ -102,13 +103,14 @@ def run(name, case, seed, url, source, limit):
             conditions = json.dumps({**case.link, "seed": seed})
             url, said = stack.enter_context(server(SUPPORT / "link.py", url, conditions))
         try:
-            seconds, *_ = run_client(name, url, target, core=-1 if case.link is not None else 0, limit=limit)
+            task = {"key": "object", "path": str(target), "work": SYNC, "one_core": case.link is None}
+            seconds = run_client(name, "get", url, limit=limit, **task)["wall"]
             same = filecmp.cmp(source, target, shallow=False)
             outcome = {"seconds": seconds} if same else {"verdict": "wrong content"}
         except subprocess.TimeoutExpired:
             outcome = {"verdict": f">{limit:.0f}"}
         except subprocess.CalledProcessError as error:
-            outcome = {"verdict": "fails", "error": error.stderr.strip().splitlines()[-1:]}
+            outcome = {"verdict": "fails", "error": kind_of(error)}
     for left in source.parent.glob("*target*"):
         left.unlink()
     return outcome | (json.loads(said[0]) if said else {})
@@ -154,8 +156,35 @@ def _number(value, form):
     return "-" if value is None else format(value, form)
 
 
+def row(name, case, figures):
+    """Return the row of a link in the table: strings."""
+    mine = figures.get("ours", {"verdict": "-"})
+    if "verdict" in mine:
+        return [name, mine["verdict"], *"------"]
+    names = [client for client in (RIVALS if case.link is not None else ON_LOOPBACK[1:]) if client in figures]
+    rivals = {client: figures[client]["median"] for client in names if "verdict" not in figures[client]}
+    best = min(rivals, key=rivals.get, default=None)
+    return [
+        name, f"{mine['median']:.2f} ({mine['least']:.2f}-{mine['most']:.2f})",
+        f"{mine['most'] / mine['median']:.2f}", f"{best} {rivals[best]:.2f}" if best else "-",
+        f"{mine['median'] / rivals[best]:.2f}" if best else "-", _number(case.ideal, ".2f"),
+        _number(mine["bytes_sent"], ".3f"), _number(mine["mean_active"], ".1f"),
+    ]  # fmt: skip
+
+
+def table(everything):
+    """Return the lines of a Markdown table with a row for each link, of the runs that were measured."""
+    lines = ["| link | ours, s | worst / median | best other, s | ours / it | ideal, s | sent / size | connections |"]
+    lines.append("| --- " * 8 + "|")
+    for name, clients in everything.items():
+        case = LINKS[name]
+        figures = {client: summary(runs, case.mib << 20) for client, runs in clients.items()}
+        lines.append("| " + " | ".join(row(name, case, figures)) + " |")
+    return lines
+
+
 def show(name, case, figures):
-    """Print a link's figures. Return the row for the summary."""
+    """Print a link's figures."""
     whole = [one for one in figures.values() if "verdict" not in one]
     scale = min(max(one["most"] for one in whole), 4 * min(one["median"] for one in whole)) if whole else 1.0
     ideal = "" if case.ideal is None else f"; ideal {case.ideal:.1f} s"
@@ -165,21 +194,7 @@ def show(name, case, figures):
         sent, active = _number(one["bytes_sent"], ".2f"), _number(one["mean_active"], ".1f")
         late = "" if one["mean_active_from_10"] is None else f" ({one['mean_active_from_10']:.1f})"
         drawn = "" if "verdict" in one else bar(one, scale)
-        print(f"  {client:20}{seconds:22}{sent:>6} sent {active + late:>11} conn  {drawn}".rstrip())
-    mine = figures.get("ours", {"verdict": "-"})
-    names = [client for client in (RIVALS if case.link is not None else ON_LOOPBACK[1:]) if client in figures]
-    rivals = {client: figures[client]["median"] for client in names if "verdict" not in figures[client]}
-    best = min(rivals, key=rivals.get, default=None)
-    if "verdict" in mine:
-        return [name, mine["verdict"], *"------"]
-    row = [
-        name, f"{mine['median']:.2f} ({mine['least']:.2f}-{mine['most']:.2f})",
-        f"{mine['most'] / mine['median']:.2f}", f"{best} {rivals[best]:.2f}" if best else "-",
-        f"{mine['median'] / rivals[best]:.2f}" if best else "-", _number(case.ideal, ".2f"),
-        _number(mine["bytes_sent"], ".3f"), _number(mine["mean_active"], ".1f"),
-    ]  # fmt: skip
-    print(f"  ours: worst / median {row[2]}; ours / best of {', '.join(names)}: {row[4]}")
-    return row
+        print(f"  {client:20}{seconds:22}{sent:>6} sent {active + late:>11} conn  {drawn}".rstrip(), flush=True)
 
 
 def main():
@@ -190,7 +205,7 @@ def main():
     parser.add_argument("--busy", type=int, default=0, help="busy loops beside the clients; default: none")
     parser.add_argument("--json", type=Path, help="file to write all figures to")
     options = parser.parse_args()
-    rows, everything = [], {}
+    everything = {}
     with tempfile.TemporaryDirectory() as folder, busy(options.busy):
         for name in options.only:
             case = LINKS[name]
@@ -198,14 +213,10 @@ def main():
             names = [client for client in options.clients or usual if case.link is not None or client in ON_LOOPBACK]
             everything[name] = measure(case, names, options.rounds, Path(folder))
             figures = {client: summary(runs, case.mib << 20) for client, runs in everything[name].items()}
-            rows.append(show(name, case, figures))
-            sys.stdout.flush()
+            show(name, case, figures)
             if options.json:
                 options.json.write_text(json.dumps(everything))
-    print("\n| link | ours, s | worst / median | best other, s | ours / it | ideal, s | sent / size | connections |")
-    print("| --- " * 8 + "|")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    print("", *table(everything), sep="\n")
 
 
 if __name__ == "__main__":
