@@ -5,7 +5,6 @@ ends. With a certificate it serves https. A key that is a number is an object of
 in the key ``NUMBER-HEX``, ``HEX`` is the object's ``sha256`` metadata.
 """
 
-import mmap
 import os
 import re
 import socket
@@ -45,13 +44,13 @@ class _Handler(socketserver.StreamRequestHandler):
             self._send(file, first, last + 1)
 
     def _send(self, file, first, end):
-        if isinstance(self.connection, ssl.SSLSocket):
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
-                for at in range(first, end, _BLOCK):
-                    with content[at : min(at + _BLOCK, end)] as block:
-                        self.connection.sendall(block)
-        while first < end and not isinstance(self.connection, ssl.SSLSocket):
-            first += os.sendfile(self.connection.fileno(), file.fileno(), first, end - first)
+        while first < end:
+            if isinstance(self.connection, ssl.SSLSocket):
+                block = os.pread(file.fileno(), min(_BLOCK, end - first), first)
+                self.connection.sendall(block)
+                first += len(block)
+            else:
+                first += os.sendfile(self.connection.fileno(), file.fileno(), first, end - first)
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -66,7 +65,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().finish_request(request, client_address)
 
     def handle_error(self, *_):
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(*_)
 
 
