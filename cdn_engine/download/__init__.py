@@ -83,13 +83,14 @@ def _download(
     callback: Callable[[int], object] | None,
     settings: Settings,
 ) -> TransferResult:
-    ends: SmallFile | Transfer = SmallFile(partial)
+    ends: SmallFile | Transfer
+    ends = small = SmallFile(partial)
     found: TransferResult | Opened | None = None
     try:
         partial.enter()
         if not settings.fixed and not partial.is_begun():
             opening = Opening(remote, settings.first, deadline, callback)
-            found = fetch_small(ends, remote, opening, Version(pinned), callback)
+            found = fetch_small(small, remote, opening, Version(pinned), callback)
         if isinstance(found, TransferResult):
             return found
         ends = transfer = Transfer(remote, partial, pinned, deadline, callback, settings, found)

@@ -101,7 +101,7 @@ class Receiver:
             self._keep_pace(connection, filled)
 
     def _count(self, connection: Connection, received: int, written: int = 0) -> int:
-        """Count bytes that were received, and those of them that are new on disk. Return how many belong to the span."""
+        """Count received bytes, and those of them that are new on disk. Return how many of these the span still had."""
         state, cpu = self._state, time.thread_time()
         with state.lock:
             connection.received += received

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 from objects import payload_of
 
-from cdn_engine.download.connection import Connection
 from cdn_engine.download.hasher import Hasher
 from cdn_engine.download.receiver import Receiver
 from cdn_engine.download.settings import BLOCK, Settings
