@@ -19,8 +19,8 @@ _TICK = 0.05  # seconds
 _HEARTBEAT = 0.5  # seconds after which the callback is called although nothing has moved
 
 # A body that is not whole after the first of these, and will not be within the second, is for more connections.
-_LOOK = 0.1  # seconds
-_LONG = 0.5  # seconds
+_LOOK = 0.05  # seconds
+_LONG = 0.25  # seconds
 
 _KEPT = "nothing was kept"
 
@@ -31,12 +31,14 @@ class Opened:
     Attributes:
         attempt: The request.
         began: When it was made.
+        latency: Seconds that its answer took.
         response: Its answer, with this as the ``Body``.
     """
 
     def __init__(self, attempt: Attempt, began: float, response: dict[str, Any]) -> None:
         self.attempt = attempt
         self.began = began
+        self.latency = time.monotonic() - began
         self.response = {**response, "Body": self}
         self._body = response["Body"]
         self._content = memoryview(b"")  # what has been read

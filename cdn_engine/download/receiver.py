@@ -13,7 +13,7 @@ from cdn_engine.wire.pace import Pace
 
 __all__ = ["Receiver"]
 
-_LONGEST = 0.05  # seconds that received bytes stay in memory: a slow connection is seen to move, and loses little
+_LONGEST = 0.05  # seconds between two writes: a slow connection is seen to move, and loses little
 
 
 class Receiver:
@@ -35,7 +35,7 @@ class Receiver:
         self._file = file
         self._buffer = memoryview(bytearray(BLOCK))
         self._written = self._filled = 0  # how many of its bytes are on disk, and how many have come
-        self._since = 0.0  # when the first byte came that is not on disk
+        self._flushed_at = 0.0
         self._cpu = time.thread_time()
 
     def attend(self, connection: Connection) -> None:
@@ -64,7 +64,7 @@ class Receiver:
                     skip -= count
                     self._count(connection, count)
                     self._filled = 0
-                elif self._filled >= limit or time.monotonic() - self._since >= _LONGEST:
+                elif self._filled >= limit or time.monotonic() - self._flushed_at >= _LONGEST:
                     self._empty(connection)
         finally:
             self._flush(connection)
@@ -73,8 +73,6 @@ class Receiver:
         count = body.readinto(self._buffer[self._filled:limit])
         if self._state.ending or connection.cut_off is not None:
             raise StoreProtocolError("the request was cut")  # and what was read is not to be believed
-        if self._filled == self._written:
-            self._since = time.monotonic()
         self._filled += count
         return count
 
@@ -110,7 +108,7 @@ class Receiver:
             state.cpu += cpu - self._cpu
             connection.written += written
             amount = state.plan.wrote(connection.span, written)
-        self._cpu = cpu
+        self._cpu, self._flushed_at = cpu, time.monotonic()
         return amount
 
     def _write(self, block: memoryview) -> None:

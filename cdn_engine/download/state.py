@@ -161,7 +161,7 @@ class State(SharedState):
         """Take note that the body of an answer begins."""
         now = time.monotonic()
         with self.lock:
-            seconds = now - connection.began
+            seconds = now - connection.began if connection.opened is None else connection.opened.latency
             self.slowest_answer = max(self.slowest_answer, seconds)
             self.plan.latency = min(self.plan.latency or seconds, seconds)
             self.given_up = 0
