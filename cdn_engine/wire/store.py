@@ -8,7 +8,6 @@ import hashlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from botocore import UNSIGNED
 from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
@@ -114,7 +113,7 @@ class Store:
         request = self._build(model, dict(arguments), context, payload)
         pieces = payload.pieces() if payload is not None else (request.body,) if request.body else ()
         reply, body = self._session.exchange(request, pieces, running)
-        headers = {name.lower(): value for name, value in reply.headers.items()}
+        headers = {name.lower(): value for name, value in reply.headers.raw_items()}
         if operation == "GetObject" and reply.status < 300:
             return {**_fields_of(reply.status, headers), "Body": body}
         content = body.read()
@@ -165,7 +164,7 @@ class Store:
         return said
 
 
-class _Signature(S3SigV4Auth):
+class _Signature(S3SigV4Auth):  # type: ignore[misc]
     """botocore's, but for the digest of the payload, which is known."""
 
     def payload(self, request: Any) -> str:
@@ -176,7 +175,7 @@ def _signer(version: Any, credentials: Any, region: str) -> Any:
     """Return what signs requests; None if they are not to be signed."""
     if version is UNSIGNED:
         return None
-    kind = _Signature if version in ("s3v4", "v4") else AUTH_TYPE_MAPS.get(version)
+    kind: Any = _Signature if version in ("s3v4", "v4") else AUTH_TYPE_MAPS.get(version)
     if kind is None:
         raise UnknownSignatureVersionError(signature_version=version)
     return kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
