@@ -23,7 +23,7 @@ def head_of(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
         headers: The request's headers.
     """
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return memoryview("\r\n".join([*lines, "Accept-Encoding: identity", "", ""]).encode("latin-1"))
+    return memoryview("\r\n".join([*lines, "Accept-Encoding: identity", "", ""]).encode())
 
 
 def exchange(

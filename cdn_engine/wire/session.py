@@ -192,7 +192,7 @@ class Session:
         options: dict[str, Any] = {"socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *_UNSENT]}
         if self._config.tcp_keepalive:
             options["socket_options"] += _KEEPALIVE
-        if self._url.startswith("https:"):
+        if self._scheme == "https":
             options["ssl_context"] = _context(None, self._config.client_cert)
         if proxy is not None:
             return self._open_through(proxy, options)
@@ -217,7 +217,7 @@ class Session:
     def _target(self, url: str, proxy: str | None) -> str:
         """Return what stands in the request line, exactly as it was signed."""
         settings = self._config.proxies_config or {}
-        if proxy is not None and (url.startswith("http:") or settings.get("proxy_use_forwarding_for_https")):
+        if proxy is not None and (self._scheme == "http" or settings.get("proxy_use_forwarding_for_https")):
             return url
         start = url.find("/", url.index("//") + 2)
         return "/" if start < 0 else url[start:]

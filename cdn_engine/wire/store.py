@@ -5,6 +5,7 @@ itself whether to ask again. What a request looks like, how it is signed and wha
 """
 
 import hashlib
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ __all__ = ["Payload", "Store"]
 _EMPTY = hashlib.sha256().hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _METADATA = "x-amz-meta-"
+
+_UNSENDABLE = re.compile(r"[\r\n\ud800-\udfff]")
 
 _IN_XML = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "ListObjectsV2"})
 
@@ -139,6 +142,7 @@ class Store:
         prepared = request.prepare()
         if payload is not None:
             prepared.headers["Content-Length"] = str(len(payload))
+        _refuse_unsendable(prepared.headers)
         return prepared
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:
@@ -179,6 +183,13 @@ def _signer(version: Any, credentials: Any, region: str) -> Any:
     if kind is None:
         raise UnknownSignatureVersionError(signature_version=version)
     return kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
+
+
+def _refuse_unsendable(headers: Any) -> None:
+    """Raise an exception for what would end a header, or has no UTF-8; a metadata value, for example."""
+    if _UNSENDABLE.search("".join([*headers.keys(), *headers.values()])):
+        names = [name for name, value in headers.items() if _UNSENDABLE.search(name + value)]
+        raise ParamValidationError(report=f"a line break, or half a character, in the header {ascii(names[0])}")
 
 
 def _root_of(content: bytes) -> str:
