@@ -1,6 +1,7 @@
 """Sends one request over one connection, and reads its answer."""
 
 import errno
+import http.client
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -89,6 +90,8 @@ class Stream:
         try:
             if self._left is None:
                 block = self._answer.read1(len(buffer))
+                if len(block) > len(buffer):
+                    raise http.client.IncompleteRead(b"")  # the size of a chunk is negative
                 buffer[:len(block)] = block
                 return len(block)
             if not self._left:
@@ -108,7 +111,7 @@ class Stream:
             return self._answer.read()
         except Ended as error:
             raise error.reason from error.reason.__cause__
-        except NETWORK_FAILURES as error:
+        except (*NETWORK_FAILURES, ValueError) as error:  # the last for a negative size of a chunk
             raise self._broken(error) from None
         finally:
             if self._answer.isclosed():

@@ -135,6 +135,7 @@ class Store:
         parts = self._serializer.serialize_to_request(arguments, model)
         parts["url_path"] = f"/{percent_encode(arguments['Bucket'])}{parts['url_path']}"
         prepare_request_dict(parts, self.url, context, self._user_agent)
+        _refuse_unsendable(parts["headers"])
         context["payload"] = self._hash(payload, parts["body"])
         request = create_request_object(parts)
         if self._signer is not None:
@@ -142,7 +143,6 @@ class Store:
         prepared = request.prepare()
         if payload is not None:
             prepared.headers["Content-Length"] = str(len(payload))
-        _refuse_unsendable(prepared.headers)
         return prepared
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:
@@ -185,11 +185,11 @@ def _signer(version: Any, credentials: Any, region: str) -> Any:
     return kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
 
 
-def _refuse_unsendable(headers: Any) -> None:
+def _refuse_unsendable(headers: dict[str, str]) -> None:
     """Raise an exception for what would end a header, or has no UTF-8; a metadata value, for example."""
     if _UNSENDABLE.search("".join([*headers.keys(), *headers.values()])):
         names = [name for name, value in headers.items() if _UNSENDABLE.search(name + value)]
-        raise ParamValidationError(report=f"a line break, or half a character, in the header {ascii(names[0])}")
+        raise ParamValidationError(report=f"a line break, or half a character, in the header {names[0]!a}")
 
 
 def _root_of(content: bytes) -> str:

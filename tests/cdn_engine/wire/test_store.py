@@ -1,7 +1,6 @@
 """What a ``Store`` sends is what boto3's own client sends for the same arguments, and stores accept its signature."""
 
 import contextlib
-import socket
 import ssl
 
 import pytest
@@ -19,8 +18,8 @@ from cdn_manager import CDNCredentials, CDNManager
 PORTABLE = pytest.mark.portable
 
 KEYS = [
-    "key", "a b", "ü/漢字", "a//b", "a+b", "a~b", "a%20b", "/a", "a/", "a?b#c", "a&b=c;d", "a'(b)*!", "a/../b", "./a", "a\\b",
-    "a:b@c", 'a"<b>|^`{}', "a\nb", "\x7f", "👍",
+    "key", "a b", "ü/漢字", "a//b", "a+b", "a~b", "a%20b", "/a", "a/", "a?b#c", "a&b=c;d", "a'(b)*!", "a/../b", "./a",
+    "a\\b", "a:b@c", 'a"<b>|^`{}', "a\nb", "\x7f", "👍",
 ]  # fmt: skip
 
 # boto3 counts its attempts in two headers, and signs those; the rest is the same.
@@ -34,9 +33,9 @@ REQUESTS = [
     ("GetObject", {"Range": "bytes=0-9", "IfMatch": '"e"', "VersionId": "a+b/c=", **SSE_C}),
     ("GetObject", {"ExpectedBucketOwner": "123456789012", "RequestPayer": "requester"}),
     ("HeadObject", {"VersionId": "null", **SSE_C}),
-    ("PutObject", {"Metadata": {"Licence": "mit", "two  words": " a  b "}, "Tagging": "a=b&c=d%20e", "CacheControl": "a"}),
+    ("PutObject", {"Metadata": {"Licence": "mit", "two  words": " a  b "}, "Tagging": "a=b&c=d%20e"}),
     ("PutObject", {"IfNoneMatch": "*", "ContentType": "text/x", "ContentDisposition": "filename=é漢", **SSE_C}),
-    ("PutObject", {"ACL": "private", "StorageClass": "STANDARD", "ServerSideEncryption": "AES256", "ContentMD5": "md5"}),
+    ("PutObject", {"CacheControl": "", "StorageClass": "STANDARD", "ContentMD5": "md5"}),
     ("CreateMultipartUpload", {"Metadata": {"sha256": "0"}, "ContentType": "text/x", **SSE_C}),
     ("UploadPart", {**PART, **SSE_C}),
     ("CompleteMultipartUpload", {"UploadId": "a+b/c=", "MultipartUpload": PARTS, "IfNoneMatch": "*"}),
@@ -201,9 +200,9 @@ def test_store_accepts_the_signature_of_any_key(key, manager, bucket):
 
 
 def test_store_refuses_another_secret(store, bucket):
-    with CDNManager(CDNCredentials(store.url, "", "", WRITER[0], "another secret")) as manager:
-        with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
-            manager.upload_client.store.call("PutObject", {"Bucket": bucket, "Key": "key"}, Attempt(), Content(b"abc"))
+    credentials = CDNCredentials(store.url, "", "", WRITER[0], "another secret")
+    with CDNManager(credentials) as manager, pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        manager.upload_client.store.call("PutObject", {"Bucket": bucket, "Key": "key"}, Attempt(), Content(b"abc"))
 
 
 def test_store_accepts_the_signatures_of_a_multipart_upload(manager, bucket):
