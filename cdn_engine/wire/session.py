@@ -160,7 +160,9 @@ class Session:
                 kind = ProxyConnectionError if is_proxys else None
                 # Not chained: as above.
                 raise botocores_failure(error, request.url, proxy, kind) from None
-            raise
+            if isinstance(error, Exception):
+                raise
+            raise error.with_traceback(None) from error.__cause__  # Ctrl-C: frames of urllib3 hold the proxy's password
 
         def give_back(is_whole: bool) -> None:
             connection.is_unwanted |= not is_whole or reply.will_close or reply.status in _BUSY

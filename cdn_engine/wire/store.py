@@ -139,11 +139,17 @@ class Store:
         context["payload"] = self._hash(payload, parts["body"])
         request = create_request_object(parts)
         if self._signer is not None:
-            self._signer.add_auth(request)
+            self._sign(request)
         prepared = request.prepare()
         if payload is not None:
             prepared.headers["Content-Length"] = str(len(payload))
         return prepared
+
+    def _sign(self, request: Any) -> None:
+        try:
+            self._signer.add_auth(request)
+        except BaseException as error:
+            raise error.with_traceback(None) from error.__cause__  # frames of botocore hold the secret
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:
         if payload is None:
