@@ -154,6 +154,13 @@ def test_payload_over_https_is_signed_if_the_caller_wishes(signing, opened, monk
     assert ours.headers["x-amz-content-sha256"] == (sha256(b"abc") if signing else "UNSIGNED-PAYLOAD")
 
 
+@PORTABLE
+def test_bucket_that_names_another_host_is_asked_for_at_the_given_one(server, opened):
+    arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/mine"
+    client_of(opened, server.url).store.call("PutObject", {"Bucket": arn, "Key": "key"}, Attempt(), Content(b"abc"))
+    assert server.requests[0].target == "/arn%3Aaws%3As3%3Aus-east-1%3A123456789012%3Aaccesspoint%2Fmine/key"
+
+
 # Signatures
 
 
