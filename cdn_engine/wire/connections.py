@@ -38,8 +38,6 @@ class _Idle:
             if connection.running is not None:
                 connection.running.leave()
                 connection.running = None
-                if connection.sock is not None:  # the next request may be boto3's, which expects no other timeout
-                    connection.sock.settimeout(connection.timeout)
             if connection.is_unwanted:
                 connection.close()
             else:

@@ -138,17 +138,7 @@ class Session:
         try:
             # Private, but urllib3's public way makes a request cost half as much again.
             connection = pool._get_conn()
-            connection.timeout = self._config.connect_timeout
-            connection.running = running
-            has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, self._scheme)
-            _connect(connection, pool, has_tunnel, running)
-            # The proxy's password is in no variable here, as a traceback may show those.
-            head = head_of(
-                request.method,
-                self._target(request.url, proxy),
-                {"Host": self._host, **request.headers, **({} if has_tunnel else pool.proxy_headers)},
-            )
-            reply = exchange(connection, request.method, head, body, running, self._config.read_timeout)
+            reply = self._exchange_over(connection, pool, proxy, request, body, running)
         except BaseException as error:
             is_proxys = connection is not None and connection.proxy and not connection.has_connected_to_proxy
             running.leave()
@@ -162,7 +152,8 @@ class Session:
                 raise botocores_failure(error, request.url, proxy, kind) from None
             if isinstance(error, Exception):
                 raise
-            raise error.with_traceback(None) from error.__cause__  # Ctrl-C: frames of urllib3 hold the proxy's password
+            # Ctrl-C: frames of urllib3 hold the proxy's password.
+            raise error.with_traceback(None) from error.__cause__
 
         def give_back(is_whole: bool) -> None:
             connection.is_unwanted |= not is_whole or reply.will_close or reply.status in _BUSY
@@ -173,6 +164,21 @@ class Session:
             return botocores_failure(error, request.url, proxy, kind)
 
         return reply, Stream(reply, give_back, broken)
+
+    def _exchange_over(
+        self, connection: Any, pool: Any, proxy: str | None, request: Any, body: Iterable[Any], running: Attempt
+    ) -> Reply:
+        connection.timeout = self._config.connect_timeout
+        connection.running = running
+        has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, self._scheme)
+        _connect(connection, pool, has_tunnel, running)
+        # The proxy's password is in no variable, as a traceback may show those.
+        head = head_of(
+            request.method,
+            self._target(request.url, proxy),
+            {"Host": self._host, **request.headers, **({} if has_tunnel else pool.proxy_headers)},
+        )
+        return exchange(connection, request.method, head, body, running, self._config.read_timeout)
 
     def close(self) -> None:
         """Close the idle connections. The next request opens new ones."""

@@ -10,7 +10,7 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from payloads import Content
-from scripted_server import ScriptedServer, answering, stalling
+from scripted_server import ScriptedServer, answering, dripping, stalling
 
 from cdn_engine.wire.attempt import Attempt
 from cdn_manager import CDNCredentials, CDNManager
@@ -161,3 +161,15 @@ def test_read_timeout_of_an_attempt_is_its_own(served):
     server.fault("PutObject", stalling(after=3))
     with pytest.raises(ReadTimeoutError):
         put(client, Attempt(read_timeout=0.2))
+
+
+@pytest.mark.parametrize("pulse", [None, lambda: None], ids=["alone", "with-a-pulse"])
+def test_piece_has_to_be_taken_whole_within_the_connect_timeout(served, pulse):
+    """A connection that takes a byte now and then is as good as silent."""
+    server, client = served
+    client.store._session._config.connect_timeout = 0.3
+    server.fault("PutObject", dripping())
+    in_one = Content(bytes(8 << 20))
+    in_one.pieces = lambda: [bytes(8 << 20)]
+    with pytest.raises(BotoCoreError):
+        client.store.call("PutObject", {"Bucket": "bucket", "Key": "key"}, Attempt(pulse=pulse), in_one)
