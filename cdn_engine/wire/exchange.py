@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ def exchange(
         for piece in body:
             connection.sock.sendall(piece)
     except OSError as error:
-        if error.errno not in _CLOSED:
+        if error.errno not in _CLOSED and not isinstance(error, ssl.SSLEOFError):
             raise
         connection.is_unwanted = True
     running.timeout = running.read_timeout if running.read_timeout is not None else read_timeout

@@ -10,7 +10,7 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from payloads import Content
-from scripted_server import ScriptedServer, answering, dripping, stalling
+from scripted_server import ScriptedServer, answering, dripping, refusing_unread, stalling
 
 from cdn_engine.wire.attempt import Attempt
 from cdn_manager import CDNCredentials, CDNManager
@@ -144,6 +144,16 @@ def test_cut_after_the_answer_spares_the_connection_which_may_serve_others(serve
     attempt.cut()
     put(client, Attempt())
     assert [request.connection for request in server.requests] == [1, 1]
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_refusal_of_a_body_that_is_not_read_is_the_stores_own(served, reset):
+    server, client = served
+    server.fault("PutObject", refusing_unread(400, "EntityTooLarge", reset))
+    with pytest.raises(ClientError, match="EntityTooLarge"):
+        put(client, Attempt(), bytes(64 << 20))
+    put(client, Attempt())
+    assert [request.connection for request in server.requests] == [1, 2]
 
 
 def test_attempt_is_made_once_and_other_calls_are_retried(served):

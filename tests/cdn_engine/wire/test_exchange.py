@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 from payloads import Content
-from scripted_server import ScriptedServer, answering, answering_at_once, refusing_unread
+from scripted_server import ScriptedServer, answering, answering_at_once
 
 from cdn_engine.wire.attempt import Attempt
 from cdn_manager import CDNCredentials, CDNManager, NotAStoreError
@@ -198,13 +198,6 @@ def test_text_where_xml_should_be_is_no_store(answered):
 
 
 # Connections
-
-
-def test_refusal_of_a_body_that_is_not_read_is_the_stores_own(answered, server):
-    with pytest.raises(ClientError, match="EntityTooLarge"):
-        answered(refusing_unread(400, "EntityTooLarge"), "PutObject", NAMED, Content(bytes(64 << 20)))
-    answered(head("200 OK", "Content-Length: 0"))["Body"].close()
-    assert connections(server) == [1, 2]
 
 
 def test_answer_before_the_body_is_sent_is_that_of_this_request(answered, server):
