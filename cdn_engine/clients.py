@@ -83,7 +83,7 @@ class ClientFactory:
         Raises:
             botocore.exceptions.BotoCoreError, ValueError: botocore rejects the region or the configuration.
         """
-        client = self._session.client(
+        client: Any = self._session.client(
             "s3", endpoint_url=self._host, region_name=self._region, config=self._config
         )
         session = Session(self._host, client.meta.config)

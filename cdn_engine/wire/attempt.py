@@ -1,6 +1,7 @@
 """One request of a transfer: it is made once, and another thread can cut it at any stage."""
 
 import contextlib
+import math
 import socket
 import struct
 import threading
@@ -8,11 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
-__all__ = ["Attempt", "Ended", "current"]
+__all__ = ["TICK", "Attempt", "Ended", "current"]
 
 Answer = TypeVar("Answer")
 
-_TICK = 0.05  # seconds between two pulses
+TICK = 0.05  # seconds between two pulses
 
 _DROP_WHAT_IS_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER
 
@@ -37,54 +38,71 @@ class Attempt:
     Args:
         read_timeout: Seconds to wait for bytes of the answer; None for the client's own timeout.
         pulse: Called in the request's thread about 20 times a second while nothing moves. An exception in it ends the
-            request.
+            request, and is what the request raises.
 
-    Within its ``with`` block, it is the request that this thread makes.
+    Attributes:
+        timeout: Seconds that it may wait for the network at its present stage; None for any time.
+
+    Within its ``with`` block, it is the request that this thread opens a connection for.
     """
 
     def __init__(self, read_timeout: float | None = None, pulse: Callable[[], object] | None = None) -> None:
         self.read_timeout = read_timeout
         self.pulse = pulse
+        self.timeout: float | None = None
         self._lock = threading.Lock()  # so that no cut comes after ``leave``
         self._socket: Any = None
         self._is_cut = False
+        self._outer: Attempt | None = None
 
     def __enter__(self) -> Self:
-        _running.attempt = self
+        self._outer, _running.attempt = current(), self
         return self
 
     def __exit__(self, *_: object) -> None:
-        _running.attempt = None
+        _running.attempt, self._outer = self._outer, None
 
-    def arm(self, connection_socket: Any, timeout: float | None) -> None:
-        """Set a socket's timeout, in seconds, so that ``wait`` can pulse."""
-        connection_socket.settimeout(timeout if self.pulse is None else _TICK)
-
-    def wait(self, call: Callable[[], Answer], timeout: float | None) -> Answer:
-        """Call what may wait for an armed socket. Pulse while it does.
+    def wait(self, connection_socket: Any, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Call what may wait for a socket, at most ``timeout`` seconds. Pulse while it does.
 
         Args:
+            connection_socket: The socket, whose timeout is set.
             call: Raises ``TimeoutError`` if the socket times out, and can be repeated then.
-            timeout: Seconds that it may take; None for any time.
+            arguments: Its arguments.
 
         Raises:
             TimeoutError: It took longer.
         """
-        end: float | None = None
-        while True:
-            try:
-                return call()
-            except TimeoutError:
-                if self.pulse is None:
-                    raise
-                now = time.monotonic()
-                end = now - _TICK + timeout if end is None and timeout is not None else end
-                if end is not None and now >= end:
-                    raise
-            try:
+        timeout = self.timeout
+        tick = timeout if self.pulse is None else TICK if timeout is None else min(TICK, timeout)
+        if connection_socket.gettimeout() != tick:
+            connection_socket.settimeout(tick)
+        try:
+            return call(*arguments)
+        except TimeoutError:
+            if self.pulse is None:
+                raise
+        end = math.inf if timeout is None else time.monotonic() + timeout - min(TICK, timeout)
+        while time.monotonic() < end:
+            self.beat()
+            with contextlib.suppress(TimeoutError):
+                return call(*arguments)
+        raise TimeoutError("timed out")
+
+    def beat(self) -> None:
+        """Pulse.
+
+        Raises:
+            Ended: The pulse has raised.
+        """
+        outer, _running.attempt = current(), None  # what it may request is not this request
+        try:
+            if self.pulse is not None:
                 self.pulse()
-            except BaseException as error:
-                raise Ended(error) from None
+        except BaseException as error:
+            raise Ended(error) from None
+        finally:
+            _running.attempt = outer
 
     def use(self, connection_socket: Any) -> None:
         """Take note of the socket that the request uses from now on, also while it is still being connected.
@@ -92,14 +110,17 @@ class Attempt:
         Raises:
             ConnectionAbortedError: The attempt has been cut.
         """
-        self._socket = connection_socket
+        self._socket = getattr(connection_socket, "socket", connection_socket)  # TLS inside the TLS of a proxy
+        self._socket.running = self
         if self._is_cut:
             raise ConnectionAbortedError("the request was cut")
 
     def leave(self) -> None:
-        """Take note that the connection is free for other requests, which a cut would hit from now on."""
+        """Take note that the connection is closed, or free for other requests, which a cut would hit from now on."""
         with self._lock:
-            self._socket = None
+            if self._socket is not None:
+                self._socket.running = None
+                self._socket = None
 
     def cut(self) -> None:
         """End the request at whatever stage it is; what is still to be sent is dropped. Safe from another thread."""
@@ -110,14 +131,13 @@ class Attempt:
 
 
 def current() -> Attempt | None:
-    """Return the attempt that this thread is making; None if its request is none."""
+    """Return the attempt that this thread opens a connection for; None if its request is none."""
     return getattr(_running, "attempt", None)
 
 
 def _break(connection_socket: Any) -> None:
-    plain = getattr(connection_socket, "socket", connection_socket)  # TLS inside the TLS of a proxy
     with contextlib.suppress(OSError):
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_UNSENT)
+        connection_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_UNSENT)
     with contextlib.suppress(OSError):
         # Not SSLSocket.shutdown, after which another thread would send and receive without TLS.
-        socket.socket.shutdown(plain, socket.SHUT_RDWR)
+        socket.socket.shutdown(connection_socket, socket.SHUT_RDWR)

@@ -2,25 +2,20 @@
 
 import collections
 import contextlib
-import errno
-import os
 import queue
 import socket
-import ssl
 from typing import Any
 
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util import wait_for_write
 
 from cdn_engine.budget import CONNECTIONS
 from cdn_engine.wire import attempt
-from cdn_engine.wire.reply import Reply
+from cdn_engine.wire.names import resolve
+from cdn_engine.wire.sockets import PlainSocket
 
-__all__ = ["HTTPPool", "HTTPSPool", "TLSSocket"]
-
-_CONNECTING = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
+__all__ = ["HTTPPool", "HTTPSPool"]
 
 
 class _Idle:
@@ -58,7 +53,6 @@ class _Idle:
 class _Connection(HTTPConnection):
     """Tells the running attempt which socket it uses."""
 
-    response_class: Any = Reply
     running: attempt.Attempt | None = None  # whose request is under way
     is_unwanted = False  # the store has answered that it is busy: it may be this connection that is one too many
 
@@ -66,11 +60,9 @@ class _Connection(HTTPConnection):
         # As urllib3's own, which its SOCKS support replaces too; but the attempt knows the socket while it connects.
         failure: Exception = OSError("the name has no address")
         try:
-            for family, kind, protocol, _, address in socket.getaddrinfo(
-                self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM
-            ):
+            for family, kind, protocol, _, address in resolve(self._dns_host.strip("[]"), self.port):
                 try:
-                    return self._connect(socket.socket(family, kind, protocol), address)
+                    return self._connect(PlainSocket(family, kind, protocol), address)
                 except OSError as error:
                     failure = error
         except socket.gaierror as error:
@@ -81,16 +73,13 @@ class _Connection(HTTPConnection):
             raise exceptions.ConnectTimeoutError(self, f"no connection within {self.timeout:g} s") from failure
         raise exceptions.NewConnectionError(self, f"no connection: {failure}") from failure
 
-    def _connect(self, connection: socket.socket, address: Any) -> socket.socket:
+    def _connect(self, connection: PlainSocket, address: Any) -> PlainSocket:
         try:
             _use(connection)
             for option in self.socket_options or ():
                 connection.setsockopt(*option)
             connection.settimeout(self.timeout)
-            if (running := attempt.current()) is None:
-                connection.connect(address)
-            else:
-                _connect_patiently(connection, address, running)
+            connection.connect(address)
             return connection
         except BaseException:
             connection.close()
@@ -103,38 +92,6 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(_Connection, HTTPSConnection):
     pass
-
-
-class TLSSocket(ssl.SSLSocket):
-    """Tells the running attempt of itself before it shakes hands: it has taken the descriptor of the plain socket."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        running, timeout = attempt.current(), self.gettimeout()
-        if running is None:
-            super().do_handshake(block)
-            return
-        running.use(self)
-        running.arm(self, timeout)
-        running.wait(super().do_handshake, timeout)
-        self.settimeout(timeout)
-
-
-def _connect_patiently(connection: socket.socket, address: Any, running: attempt.Attempt) -> None:
-    timeout = connection.gettimeout()
-    connection.setblocking(False)
-    failure = connection.connect_ex(address)
-    running.arm(connection, timeout)
-
-    def outcome() -> int:
-        if not wait_for_write(connection, connection.gettimeout()):
-            raise TimeoutError
-        return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-    if failure in _CONNECTING:
-        failure = running.wait(outcome, timeout)
-    if failure:
-        raise OSError(failure, os.strerror(failure))
-    connection.settimeout(timeout)
 
 
 def _use(connection: Any) -> None:

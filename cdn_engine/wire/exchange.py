@@ -2,65 +2,64 @@
 
 import errno
 import http.client
-import time
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cdn_engine.wire.reply import Reply
 from cdn_engine.wire.attempt import Attempt, Ended
 from cdn_engine.wire.failures import NETWORK_FAILURES
+from cdn_engine.wire.reply import Reply
 
-__all__ = ["Stream", "exchange"]
+__all__ = ["Stream", "exchange", "head_of"]
 
 # A store may answer, and close the connection, before it has read a request: then its answer is still to be had.
 _CLOSED = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}  # the last is macOS'
 
 
+def head_of(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
+    """Return the head of a request: a view, as a traceback that shows variables would show the text.
+
+    Args:
+        method: HTTP's method.
+        target: What stands in the request line.
+        headers: The request's headers.
+    """
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return memoryview("\r\n".join([*lines, "Accept-Encoding: identity", "", ""]).encode())
+
+
 def exchange(
-    connection: Any,
-    method: str,
-    target: str,
-    headers: Mapping[str, str],
-    body: Iterable[Any],
-    running: Attempt,
+    connection: Any, method: str, head: memoryview, body: Iterable[Any], running: Attempt, read_timeout: float | None
 ) -> Reply:
     """Send a request. Return the answer, whose body is still to be read.
 
     Args:
         connection: An open connection, of a ``Session``.
         method: HTTP's method.
-        target: What stands in the request line.
-        headers: The request's headers, but for ``Host``.
-        body: The body, piece by piece: bytes-like objects.
+        head: The head of the request.
+        body: The body, piece by piece: bytes-like objects. Each has to be taken whole within the attempt's timeout.
         running: The attempt that this is.
+        read_timeout: Seconds to wait for bytes of the answer, unless the attempt has a read timeout; None for any time.
 
     Raises:
         OSError, http.client.HTTPException: The connection broke, or what answers does not speak HTTP.
     """
-    running.arm(connection.sock, connection.timeout)
     try:
-        connection.putrequest(method, target)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders()
+        connection.sock.sendall(head)
         for piece in body:
-            _send(connection.sock, piece, running, connection.timeout)
+            connection.sock.sendall(piece)
     except OSError as error:
-        if error.errno not in _CLOSED:
+        if error.errno not in _CLOSED and not isinstance(error, ssl.SSLEOFError):
             raise
         connection.is_unwanted = True
-    running.arm(connection.sock, running.read_timeout)
-    answer: Reply = http.client.HTTPConnection.getresponse(connection)  # type: ignore[assignment]
+    running.timeout = running.read_timeout if running.read_timeout is not None else read_timeout
+    answer = Reply(connection.sock, method=method)
+    try:
+        answer.begin()
+    except BaseException:
+        answer.close()
+        raise
     return answer
-
-
-def _send(connection_socket: Any, piece: Any, running: Attempt, timeout: float | None) -> None:
-    """Send a piece, which has to be taken whole within ``timeout`` seconds."""
-    began, sent = time.monotonic(), 0
-    while sent < len(piece):
-        if sent and timeout is not None and time.monotonic() - began > timeout:
-            raise TimeoutError("timed out")
-        sent += running.wait(lambda: connection_socket.send(piece[sent:]), timeout)  # noqa: B023 - called at once
 
 
 class Stream:
@@ -92,14 +91,16 @@ class Stream:
         try:
             if self._left is None:
                 block = self._answer.read1(len(buffer))
+                if len(block) > len(buffer):
+                    raise http.client.IncompleteRead(b"")  # the size of a chunk is negative
                 buffer[:len(block)] = block
                 return len(block)
             if not self._left:
                 return 0
             # Straight into the buffer; the answer's own ``readinto`` would wait until it is full.
-            count: int = self._answer.fp.readinto1(buffer[:self._left])  # type: ignore[attr-defined]
+            count: int = self._answer.fp.readinto1(buffer[:self._left])
         except Ended as error:
-            raise error.reason from None
+            raise error.reason from error.reason.__cause__
         except NETWORK_FAILURES as error:
             raise self._broken(error) from None
         self._left -= count
@@ -110,8 +111,8 @@ class Stream:
         try:
             return self._answer.read()
         except Ended as error:
-            raise error.reason from None
-        except NETWORK_FAILURES as error:
+            raise error.reason from error.reason.__cause__
+        except (*NETWORK_FAILURES, ValueError) as error:  # the last for a negative size of a chunk
             raise self._broken(error) from None
         finally:
             if self._answer.isclosed():

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 from botocore.awsrequest import AWSResponse
@@ -20,17 +21,19 @@ from urllib3.util import parse_url
 from urllib3.util.proxy import connection_requires_http_tunnel
 
 from cdn_engine.wire.attempt import Attempt, Ended
-from cdn_engine.wire.connections import HTTPPool, HTTPSPool, TLSSocket
-from cdn_engine.wire.exchange import Stream, exchange
+from cdn_engine.wire.connections import HTTPPool, HTTPSPool
+from cdn_engine.wire.exchange import Stream, exchange, head_of
 from cdn_engine.wire.failures import NETWORK_FAILURES, botocores_failure
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.reply import Reply
+from cdn_engine.wire.sockets import TLSSocket
 from cdn_engine.wire.tls import tls_context
 
 __all__ = ["MOST_UNSENT", "Session"]
 
 _BUSY = (429, 503)
+_PORTS = {"http": 80, "https": 443}
 
 # A store may take minutes for an answer. A router on the way forgets a silent connection sooner than the system, after
 # two hours, would ask for a sign of life.
@@ -72,6 +75,8 @@ class Session:
 
     def __init__(self, url: str, config: Config) -> None:
         self._url = url
+        self._scheme = url.partition(":")[0].lower()
+        self._host = _host_of(url)
         self._config: Any = config
         self._opened: tuple[object, HTTPConnectionPool, str | None] | None = None
 
@@ -120,7 +125,7 @@ class Session:
         Args:
             request: botocore's ``AWSPreparedRequest``; its own body is not looked at.
             body: The body, piece by piece: bytes-like objects.
-            running: The attempt that this is. Without a read timeout of its own, it gets the client's.
+            running: The attempt that this is. Without a read timeout of its own, the client's counts.
 
         Raises:
             CDNError: The proxy cannot be used.
@@ -128,30 +133,30 @@ class Session:
             botocore.exceptions.BotoCoreError: The network failed, in the classes that botocore has for it.
         """
         pool, proxy = self._pool()
-        if running.read_timeout is None:
-            running.read_timeout = self._config.read_timeout
-        # Private, but urllib3's public way makes a request cost half as much again.
-        connection: Any = pool._get_conn()
-        connection.timeout = self._config.connect_timeout
-        connection.running = running
+        running.timeout = self._config.connect_timeout
+        connection: Any = None
         try:
-            with running:
-                headers = _connect(connection, pool, request)
-                target = self._target(request.url, proxy)
-                reply = exchange(connection, request.method, target, headers, body, running)
-        except NETWORK_FAILURES as error:
-            is_proxys = connection.proxy and not connection.has_connected_to_proxy
-            connection.close()
-            # Not chained: as above.
-            raise botocores_failure(error, request.url, proxy, ProxyConnectionError if is_proxys else None) from None
+            # Private, but urllib3's public way makes a request cost half as much again.
+            connection = pool._get_conn()
+            reply = self._exchange_over(connection, pool, proxy, request, body, running)
         except BaseException as error:
-            connection.close()
+            is_proxys = connection is not None and connection.proxy and not connection.has_connected_to_proxy
+            running.leave()
+            if connection is not None:
+                connection.close()
             if isinstance(error, Ended):
-                raise error.reason from None
-            raise
+                raise error.reason from error.reason.__cause__
+            if isinstance(error, NETWORK_FAILURES):
+                kind = ProxyConnectionError if is_proxys else None
+                # Not chained: as above.
+                raise botocores_failure(error, request.url, proxy, kind) from None
+            if isinstance(error, Exception):
+                raise
+            # Ctrl-C: frames of urllib3 hold the proxy's password.
+            raise error.with_traceback(None) from error.__cause__
 
         def give_back(is_whole: bool) -> None:
-            connection.is_unwanted |= not is_whole or reply.status in _BUSY
+            connection.is_unwanted |= not is_whole or reply.will_close or reply.status in _BUSY
             pool._put_conn(connection)
 
         def broken(error: Exception) -> BotoCoreError:
@@ -159,6 +164,21 @@ class Session:
             return botocores_failure(error, request.url, proxy, kind)
 
         return reply, Stream(reply, give_back, broken)
+
+    def _exchange_over(
+        self, connection: Any, pool: Any, proxy: str | None, request: Any, body: Iterable[Any], running: Attempt
+    ) -> Reply:
+        connection.timeout = self._config.connect_timeout
+        connection.running = running
+        has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, self._scheme)
+        _connect(connection, pool, has_tunnel, running)
+        # The proxy's password is in no variable, as a traceback may show those.
+        head = head_of(
+            request.method,
+            self._target(request.url, proxy),
+            {"Host": self._host, **request.headers, **({} if has_tunnel else pool.proxy_headers)},
+        )
+        return exchange(connection, request.method, head, body, running, self._config.read_timeout)
 
     def close(self) -> None:
         """Close the idle connections. The next request opens new ones."""
@@ -180,7 +200,7 @@ class Session:
         options: dict[str, Any] = {"socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *_UNSENT]}
         if self._config.tcp_keepalive:
             options["socket_options"] += _KEEPALIVE
-        if self._url.startswith("https:"):
+        if self._scheme == "https":
             options["ssl_context"] = _context(None, self._config.client_cert)
         if proxy is not None:
             return self._open_through(proxy, options)
@@ -205,24 +225,29 @@ class Session:
     def _target(self, url: str, proxy: str | None) -> str:
         """Return what stands in the request line, exactly as it was signed."""
         settings = self._config.proxies_config or {}
-        if proxy is not None and (url.startswith("http:") or settings.get("proxy_use_forwarding_for_https")):
+        if proxy is not None and (self._scheme == "http" or settings.get("proxy_use_forwarding_for_https")):
             return url
         start = url.find("/", url.index("//") + 2)
         return "/" if start < 0 else url[start:]
 
 
-def _connect(connection: Any, pool: HTTPConnectionPool, request: Any) -> Any:
-    """Open a connection unless it is open. Return the headers of a request over it, with those for a proxy."""
-    scheme = request.url.partition(":")[0]
-    has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, scheme)
-    if connection.is_closed:
+def _connect(connection: Any, pool: HTTPConnectionPool, has_tunnel: bool, running: Attempt) -> None:
+    """Open a connection unless it is open."""
+    if not connection.is_closed:
+        running.use(connection.sock)
+        return
+    with running:
         if has_tunnel:
             pool._prepare_proxy(connection)
         else:
             connection.connect()
-    else:
-        connection.running.use(connection.sock)
-    return request.headers if has_tunnel else {**request.headers, **pool.proxy_headers}
+
+
+def _host_of(url: str) -> str:
+    """Return the value of ``Host``, as botocore signs it."""
+    parts = urlsplit(url)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    return name if parts.port in (None, _PORTS[parts.scheme]) else f"{name}:{parts.port}"
 
 
 def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:

@@ -5,10 +5,10 @@ itself whether to ask again. What a request looks like, how it is signed and wha
 """
 
 import hashlib
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from botocore import UNSIGNED
 from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
@@ -29,6 +29,8 @@ __all__ = ["Payload", "Store"]
 _EMPTY = hashlib.sha256().hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _METADATA = "x-amz-meta-"
+
+_UNSENDABLE = re.compile(r"[\r\n\ud800-\udfff]")
 
 _IN_XML = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "ListObjectsV2"})
 
@@ -114,7 +116,7 @@ class Store:
         request = self._build(model, dict(arguments), context, payload)
         pieces = payload.pieces() if payload is not None else (request.body,) if request.body else ()
         reply, body = self._session.exchange(request, pieces, running)
-        headers = {name.lower(): value for name, value in reply.headers.items()}
+        headers = {name.lower(): value for name, value in reply.headers.raw_items()}
         if operation == "GetObject" and reply.status < 300:
             return {**_fields_of(reply.status, headers), "Body": body}
         content = body.read()
@@ -133,14 +135,21 @@ class Store:
         parts = self._serializer.serialize_to_request(arguments, model)
         parts["url_path"] = f"/{percent_encode(arguments['Bucket'])}{parts['url_path']}"
         prepare_request_dict(parts, self.url, context, self._user_agent)
+        _refuse_unsendable(parts["headers"])
         context["payload"] = self._hash(payload, parts["body"])
         request = create_request_object(parts)
         if self._signer is not None:
-            self._signer.add_auth(request)
+            self._sign(request)
         prepared = request.prepare()
         if payload is not None:
             prepared.headers["Content-Length"] = str(len(payload))
         return prepared
+
+    def _sign(self, request: Any) -> None:
+        try:
+            self._signer.add_auth(request)
+        except BaseException as error:
+            raise error.with_traceback(None) from error.__cause__  # frames of botocore hold the secret
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:
         if payload is None:
@@ -165,7 +174,7 @@ class Store:
         return said
 
 
-class _Signature(S3SigV4Auth):
+class _Signature(S3SigV4Auth):  # type: ignore[misc]
     """botocore's, but for the digest of the payload, which is known."""
 
     def payload(self, request: Any) -> str:
@@ -176,10 +185,17 @@ def _signer(version: Any, credentials: Any, region: str) -> Any:
     """Return what signs requests; None if they are not to be signed."""
     if version is UNSIGNED:
         return None
-    kind = _Signature if version in ("s3v4", "v4") else AUTH_TYPE_MAPS.get(version)
+    kind: Any = _Signature if version in ("s3v4", "v4") else AUTH_TYPE_MAPS.get(version)
     if kind is None:
         raise UnknownSignatureVersionError(signature_version=version)
     return kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
+
+
+def _refuse_unsendable(headers: dict[str, str]) -> None:
+    """Raise an exception for what would end a header, or has no UTF-8; a metadata value, for example."""
+    if _UNSENDABLE.search("".join([*headers.keys(), *headers.values()])):
+        names = [name for name, value in headers.items() if _UNSENDABLE.search(name + value)]
+        raise ParamValidationError(report=f"a line break, or half a character, in the header {names[0]!a}")
 
 
 def _root_of(content: bytes) -> str:

@@ -23,3 +23,20 @@ def size_id(size):
     if parts and rest < 3:
         return f"{parts}-part{'s' * (parts > 1)}{('-less-1-byte', '', '-and-1-byte')[rest]}"
     return f"{size}-byte{'s' * (size != 1)}"
+
+
+class Content:
+    """Bytes as the payload of a request to a ``Store``, in pieces of 256 KiB."""
+
+    def __init__(self, content):
+        self._view = memoryview(content)
+
+    def __len__(self):
+        return len(self._view)
+
+    def sha256(self):
+        return sha256(self._view)
+
+    def pieces(self):
+        for start in range(0, len(self._view), 256 << 10):
+            yield self._view[start:start + (256 << 10)]

@@ -55,6 +55,7 @@ class ScriptedServer:
         upstream: URL of the store to pass requests on to; None to answer them here.
         tls: An ``ssl.SSLContext`` to serve https with.
         keep_bodies: False to discard request bodies.
+        address: The address of this machine to listen at.
         window: Size of the receive buffer in bytes; None for the system's default. Together with its own send buffer,
             this is what a client can send before the server reads.
 
@@ -64,7 +65,7 @@ class ScriptedServer:
         ended: An event that is set when the ``with`` block ends.
     """
 
-    def __init__(self, upstream=None, tls=None, keep_bodies=True, window=None):
+    def __init__(self, upstream=None, tls=None, keep_bodies=True, window=None, address="127.0.0.1"):
         self.requests = []
         self.upstream = upstream and urlsplit(upstream).netloc
         self.keep_bodies = keep_bodies
@@ -73,10 +74,13 @@ class ScriptedServer:
         self._lock = threading.Lock()
         self._connections = []
         self.ended = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(
+            (address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=64
+        )
         if window is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
+        name = f"[{address}]" if ":" in address else address
+        self.url = f"{'https' if tls else 'http'}://{name}:{self._listener.getsockname()[1]}"
 
     def fault(self, operation, *actions):
         """Use these actions for the next requests of this operation, one each; None is the usual answer."""

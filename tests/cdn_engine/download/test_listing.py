@@ -34,7 +34,7 @@ def listed(monkeypatch):
 
         def listing(*answers):
             server.fault("GET", *answers)
-            return list_sizes(manager.download_client, "models", "v2/")
+            return list_sizes(manager.download_client.store, "models", "v2/")
 
         listing.server = server
         yield listing

@@ -187,6 +187,29 @@ def test_name_that_the_certificate_does_not_have_is_refused(tls, folder):
     assert "ostname mismatch" in explain(caught.value)
 
 
+@pytest.mark.parametrize("files", [1, 2], ids=["one-file", "certificate-and-key"])
+@pytest.mark.parametrize("call", ["engines", "boto3"])
+def test_client_certificate_of_the_caller_is_shown(call, files, authority, tls, tmp_path):
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(tls)
+    ours = authority.issue_cert("client.invalid")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    ours.cert_chain_pems[0].write_to_path(chain)
+    ours.private_key_pem.write_to_path(chain if files == 1 else key, append=True)
+    shown = str(chain) if files == 1 else (str(chain), str(key))
+    with ScriptedServer(tls=tls) as server, manager_of(server.url, config=Config(client_cert=shown)) as manager:
+        boto3s = {"Bucket": "bucket", "Key": "key", "Body": b"abc"}
+        manager.store("bucket", "key", b"abc") if call == "engines" else manager.upload_client.put_object(**boto3s)
+    assert server.operations == ["PutObject"]
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "HTTPS"])
+def test_scheme_may_be_in_capitals(scheme, tls):
+    with ScriptedServer(tls=tls if scheme == "HTTPS" else None) as server:
+        store_through(manager_of(scheme + server.url[server.url.index(":"):]))
+    assert server.operations == ["PutObject"]
+
+
 # Connections
 
 
