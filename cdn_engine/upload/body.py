@@ -28,15 +28,17 @@ class Body:
     Args:
         view: The content; no copy is made.
         state: The upload's shared state.
+        sha256: Its digest in hex if it is known.
 
     Attributes:
         sent: Bytes that the connection has taken.
         moved_at: When it last took some; infinity while it is told to wait.
     """
 
-    def __init__(self, view: memoryview, state: State) -> None:
+    def __init__(self, view: memoryview, state: State, sha256: str | None = None) -> None:
         self._view = view
         self._state = state
+        self._sha256 = sha256
         self._size = len(view)
         self._piece = view[:0]
         self.sent = 0
@@ -51,10 +53,12 @@ class Body:
         Raises:
             Over: The upload has ended.
         """
-        digest = hashlib.sha256()
-        for block in self._blocks():
-            digest.update(block)
-        return digest.hexdigest()
+        if self._sha256 is None:
+            digest = hashlib.sha256()
+            for block in self._blocks():
+                digest.update(block)
+            self._sha256 = digest.hexdigest()
+        return self._sha256
 
     def _blocks(self) -> Iterator[memoryview]:
         for start in range(0, self._size, _BLOCK):
@@ -108,14 +112,10 @@ class FileBody(Body):
     """
 
     def __init__(self, source: Source, sha256: str, state: State) -> None:
-        super().__init__(memoryview(b""), state)
+        super().__init__(memoryview(b""), state, sha256)
         self._source = source
-        self._sha256 = sha256
         self._size = source.size
         self._buffer = source.buffer(_BLOCK)
-
-    def sha256(self) -> str:
-        return self._sha256
 
     def _to_hash(self, start: int, stop: int) -> memoryview:
         return self._source.read(start, stop, self._buffer)

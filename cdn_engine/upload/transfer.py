@@ -1,6 +1,5 @@
 """One upload, from the digest of its payload to the store's answer."""
 
-import functools
 import hashlib
 import time
 from typing import Any
@@ -68,7 +67,8 @@ class Transfer:
             sha256 = self._digest()
             extra = {**self._extra, "Metadata": {**self._extra.get("Metadata", {}), "sha256": sha256}}
             requests = Requests(self._store, self._bucket, self._key, extra, self._state)
-            answer = carry_out(self._state, functools.partial(self._upload, requests, sha256))
+            answer = self._upload(requests, sha256)
+            self._state.report()
             return TransferResult(
                 self._bucket, self._key, self._source.size, answer["ETag"].strip('"'), sha256, False,
                 self._state.sent, 0, answer.get("VersionId"),
@@ -93,10 +93,18 @@ class Transfer:
     def _upload(self, requests: Requests, sha256: str) -> dict[str, Any]:
         if self._source.size <= Layout.threshold(self._config):
             try:
-                return self._put(requests, sha256)
+                return self._put_in_this_thread(requests, sha256)
             except Broken:
                 pass
-        return MultipartUpload(requests, self._state, self._source, sha256, self._config).run()
+        upload = MultipartUpload(requests, self._state, self._source, sha256, self._config)
+        return carry_out(self._state, upload.run)
+
+    def _put_in_this_thread(self, requests: Requests, sha256: str) -> dict[str, Any]:
+        self._state.in_calling_thread = True
+        try:
+            return self._put(requests, sha256)
+        finally:
+            self._state.in_calling_thread = False
 
     def _put(self, requests: Requests, sha256: str) -> dict[str, Any]:
         source, state = self._source, self._state
@@ -106,7 +114,7 @@ class Transfer:
         source.begin()
         with source.part(0, source.size, source.buffer(source.size)) as view:
             source.check_unchanged(sha256)
-            return requests.call("PutObject", lambda: Body(view, state), breaks)
+            return requests.call("PutObject", lambda: Body(view, state, sha256), breaks)
 
     def _verdict(self, error: BaseException, lost: BaseException | None) -> BaseException:
         """Return what to raise: tell an object that already existed from one that may be ours."""

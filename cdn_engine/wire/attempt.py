@@ -5,10 +5,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
 
-__all__ = ["Attempt", "Ended", "current"]
+__all__ = ["Attempt", "Ended", "current", "set_aside"]
 
 Answer = TypeVar("Answer")
 
@@ -112,6 +112,17 @@ class Attempt:
 def current() -> Attempt | None:
     """Return the attempt that this thread is making; None if its request is none."""
     return getattr(_running, "attempt", None)
+
+
+@contextlib.contextmanager
+def set_aside() -> Iterator[None]:
+    """Within the block, which a pulse runs, requests of this thread do not belong to the attempt that it is making."""
+    attempt = current()
+    _running.attempt = None
+    try:
+        yield
+    finally:
+        _running.attempt = attempt
 
 
 def _break(connection_socket: Any) -> None:
