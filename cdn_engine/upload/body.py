@@ -16,6 +16,7 @@ __all__ = ["Body", "FileBody"]
 
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
+_FIRST_PIECE = 64 << 10  # an empty buffer of the system takes about as much at once
 _LARGEST_PIECE = 256 << 10
 _SLOW_PIECE = 0.1  # seconds; the tuner sees a slow connection move piece by piece
 
@@ -74,7 +75,7 @@ class Body:
 
     def pieces(self) -> Iterator[memoryview]:
         """Yield what the connection is to send."""
-        size = _SMALLEST_PIECE
+        size = _FIRST_PIECE
         while self.sent < self._size:
             amount = min(size, self._size - self.sent)
             # Before the next piece is cut: if this raises, the connection still holds the one that ``release`` frees.
@@ -123,10 +124,10 @@ class FileBody(Body):
     def _to_send(self, start: int, stop: int) -> memoryview:
         try:
             if start == 0:
-                self._source.begin()
+                self._source.begin(self._state.check)
             piece = self._source.part(start, stop, self._buffer)
             if stop == self._size:
-                self._source.check_unchanged(self._sha256)
+                self._source.check_unchanged(self.sha256())
             return piece
         except Exception as error:  # not the connection's: it would be taken for a failure of the network
             self._state.end(error)

@@ -57,7 +57,7 @@ class Sending:
 class Parts:
     """The parts of one multipart upload.
 
-    A file's parts are read in order, whoever sends them, so that the digest of this second pass keeps up. A part whose
+    A file's parts are read in order, whoever sends them, since the source may have to hash them. A part whose
     sending failed keeps its buffer and is the next that any worker takes: there are never more buffers than workers.
 
     Args:
@@ -86,7 +86,7 @@ class Parts:
         self._longest = 0.0  # seconds that a whole part took, from its first byte to its answer
         self.arrived: dict[int, str] = {}
         self.quickest_answer = math.inf
-        source.begin()
+        source.begin(state.check)
 
     def take(self) -> Sending | None:
         """Wait for a part to send. Return None when all have arrived, or the upload has ended."""

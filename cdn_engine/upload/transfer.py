@@ -24,8 +24,6 @@ __all__ = ["Transfer"]
 # many breaks the payload goes in parts: the first request of a multipart upload has no body, so a refusal arrives.
 _BREAKS = 2
 
-_LARGEST_BUFFER = 8 << 20  # bytes of a file that are read into memory for one request
-
 
 class Transfer:
     """One upload.
@@ -109,11 +107,9 @@ class Transfer:
     def _put(self, requests: Requests, sha256: str) -> dict[str, Any]:
         source, state = self._source, self._state
         breaks = _BREAKS if source.size else None
-        if not source.in_memory and source.size > _LARGEST_BUFFER:
+        if not source.in_memory:
             return requests.call("PutObject", lambda: FileBody(source, sha256, state), breaks)
-        source.begin()
-        with source.part(0, source.size, source.buffer(source.size)) as view:
-            source.check_unchanged(sha256)
+        with source.part(0, source.size, None) as view:
             return requests.call("PutObject", lambda: Body(view, state, sha256), breaks)
 
     def _verdict(self, error: BaseException, lost: BaseException | None) -> BaseException:

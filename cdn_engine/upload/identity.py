@@ -1,0 +1,69 @@
+"""Tells whether a file may have changed, without reading it.
+
+Every write sets ``st_ctime``, which no program can set back, unlike ``st_mtime``. Who sees the same times before the first
+byte is read and after the last has read what was there before. This needs a file system that keeps its times by this
+machine's clock, and a last change that is long enough ago for the next one to leave another time: git calls files
+"racily clean" where it is not (racy-git.txt). Stores through a shared mapping (``mmap``) need not set it: tmpfs never
+does, other file systems do when they next write the page back.
+"""
+
+import functools
+import io
+import os
+import stat
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["watch"]
+
+# Seconds until a change certainly leaves another time: kernels' clocks for files tick every 1 to 10 ms, and file systems
+# with times in whole seconds, or two (FAT), are older than those with nanoseconds.
+_SETTLED = 0.05
+_SETTLED_WITHOUT_NANOSECONDS = 2.0
+
+# Network file systems cache times, and FUSE's are whatever a program says.
+_DATED = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
+
+# What reads the file itself. Others may have bytes that are still to be written, or make their content of the file's.
+_PLAIN = (io.FileIO, io.BufferedReader)
+
+
+def watch(file: Any) -> Callable[[], object] | None:
+    """Return a function whose values are equal as long as the content is the same; None if nothing shows that.
+
+    It may change although the content does not: renaming a file, a new link and chmod set ``st_ctime`` too.
+
+    Args:
+        file: An open file.
+    """
+    if type(file) not in _PLAIN:
+        return None
+    descriptor = file.fileno()
+    status = os.fstat(descriptor)
+    if not (stat.S_ISREG(status.st_mode) and _is_settled(status) and _is_dated(descriptor)):
+        return None
+    return functools.partial(_identity, descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, ...]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_settled(status: os.stat_result) -> bool:
+    times = status.st_mtime_ns, status.st_ctime_ns
+    has_nanoseconds = any(moment % 10**9 for moment in times)
+    age = (time.time_ns() - max(times)) / 1e9
+    return age > (_SETTLED if has_nanoseconds else _SETTLED_WITHOUT_NANOSECONDS)
+
+
+def _is_dated(descriptor: int) -> bool:
+    """Return True if Linux says that the file is on one of the file systems above."""
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as info, open("/proc/self/mountinfo", "rb") as mounts:
+            mount = next((line.split()[1] for line in info if line.startswith(b"mnt_id:")), None)
+            kinds = (line.partition(b" - ")[2].split()[0].decode() for line in mounts if line.split()[0] == mount)
+            return next(kinds, None) in _DATED
+    except OSError:
+        return False
