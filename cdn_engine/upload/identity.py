@@ -1,10 +1,10 @@
 """Tells whether a file may have changed, without reading it.
 
-Every write sets ``st_ctime``, which no program can set back, unlike ``st_mtime``. Who sees the same times before the first
-byte is read and after the last has read what was there before. This needs a file system that keeps its times by this
-machine's clock, and a last change that is long enough ago for the next one to leave another time: git calls files
-"racily clean" where it is not (racy-git.txt). Stores through a shared mapping (``mmap``) need not set it: tmpfs never
-does, other file systems do when they next write the page back.
+Every write sets ``st_ctime``, which no program can set back, unlike ``st_mtime``. If a file shows the same times before
+its first byte is read and after its last, all of it has been the same. This needs a file system that keeps its times
+by this machine's clock, and a last change that is long enough ago for the next one to leave another time; git calls
+other files "racily clean". What remains are stores through a shared mapping (``mmap``): on tmpfs they never set
+``st_ctime``, elsewhere only the first store to a page after it has been written back does.
 """
 
 import functools
@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["watch"]
+__all__ = ["is_plain", "settle", "watch"]
 
-# Seconds until a change certainly leaves another time: kernels' clocks for files tick every 1 to 10 ms, and file systems
-# with times in whole seconds, or two (FAT), are older than those with nanoseconds.
+# Seconds until a change certainly leaves another time: the kernel's clock for files ticks every 1 to 10 ms, and where
+# there are no nanoseconds, times are in whole seconds.
 _SETTLED = 0.05
 _SETTLED_WITHOUT_NANOSECONDS = 2.0
 
@@ -29,6 +29,11 @@ _DATED = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overla
 _PLAIN = (io.FileIO, io.BufferedReader)
 
 
+def is_plain(file: Any) -> bool:
+    """Return True if an open file is the system's file, and nothing in between."""
+    return type(file) in _PLAIN
+
+
 def watch(file: Any) -> Callable[[], object] | None:
     """Return a function whose values are equal as long as the content is the same; None if nothing shows that.
 
@@ -37,13 +42,29 @@ def watch(file: Any) -> Callable[[], object] | None:
     Args:
         file: An open file.
     """
-    if type(file) not in _PLAIN:
+    if not is_plain(file):
         return None
     descriptor = file.fileno()
     status = os.fstat(descriptor)
     if not (stat.S_ISREG(status.st_mode) and _is_settled(status) and _is_dated(descriptor)):
         return None
     return functools.partial(_identity, descriptor)
+
+
+def settle(identify: Callable[[], object], check: Callable[[], object]) -> object:
+    """Wait until a file has been the same for so long that the next change will show. Return what it is then.
+
+    Args:
+        identify: What ``watch`` has returned.
+        check: Called again and again. An exception in it ends the waiting.
+    """
+    seen, since = identify(), time.monotonic()
+    while time.monotonic() - since < _SETTLED_WITHOUT_NANOSECONDS:
+        check()
+        time.sleep(_SETTLED)
+        if (now := identify()) != seen:
+            seen, since = now, time.monotonic()
+    return seen
 
 
 def _identity(descriptor: int) -> tuple[int, ...]:

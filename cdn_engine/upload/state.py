@@ -127,8 +127,8 @@ class State(SharedState):
         reason = "" if self.failure is None else f"; last failure: {explain(self.failure)}"
         return DeadlineExceededError(f"the upload did not finish in time{reason}")
 
-    def about_to_send(self, amount: int, body: object) -> float:
-        """Wait until ``amount`` bytes of a body may pass. Return the time.
+    def about_to_send(self, amount: int, body: object) -> None:
+        """Wait until ``amount`` bytes of a body may pass.
 
         Raises:
             Over: The upload has ended.
@@ -142,7 +142,6 @@ class State(SharedState):
         if self.in_calling_thread:
             self.pulse()
         self._pace.keep(amount, body, self.wait)
-        return time.monotonic()
 
     def count_sent(self, amount: int, began: float) -> float:
         """Count bytes that a connection has taken since ``began``. Return the time."""
