@@ -72,9 +72,9 @@ def long_silence(monkeypatch):
 
 @pytest.fixture
 def settled():
-    """A function that writes a file, and waits until its next change will show in its times: ``settled(path, content)``.
+    """A function that writes a file, and waits until its next change will show in its times.
 
-    It returns the path. Tests that need this are skipped where nothing shows a change.
+    ``settled(path, content)`` returns the path. Tests that need it are skipped where nothing shows a change.
     """
 
     def write(path, content):
