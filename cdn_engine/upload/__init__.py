@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from cdn_engine.errors import CDNError, printable
 from cdn_engine.result import TransferResult
-from cdn_engine.upload.source import open_source
+from cdn_engine.upload.opening import open_source
 from cdn_engine.upload.state import State
 from cdn_engine.upload.transfer import Transfer
 from cdn_engine.wire.deadline import Deadline

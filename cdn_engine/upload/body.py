@@ -8,37 +8,46 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator
+from typing import Any, NoReturn
 
-from cdn_engine.upload.source import Source
+from cdn_engine.upload.source import Source, changed
 from cdn_engine.upload.state import Over, State
 
-__all__ = ["Body", "FileBody"]
+__all__ = ["Body"]
 
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
+_FIRST_PIECE = 64 << 10  # an empty buffer of the system takes about as much at once
 _LARGEST_PIECE = 256 << 10
 _SLOW_PIECE = 0.1  # seconds; the tuner sees a slow connection move piece by piece
 
-_BLOCK = 1 << 20  # bytes that are hashed at once
-
 
 class Body:
-    """The payload of a request, as the wire sees it.
+    """The payload of a request, as the wire sees it: the upload's payload or a part of it, read while it is sent.
+
+    The last piece of what is not surely what has been hashed is held back until it has been hashed again: what has
+    changed since is never stored.
 
     Args:
-        view: The content; no copy is made.
+        source: The upload's payload.
+        start: Where the request's payload begins there.
+        stop: Where it ends.
         state: The upload's shared state.
+        sha256: Its digest in hex if it is known.
 
     Attributes:
         sent: Bytes that the connection has taken.
         moved_at: When it last took some; infinity while it is told to wait.
     """
 
-    def __init__(self, view: memoryview, state: State) -> None:
-        self._view = view
+    def __init__(self, source: Source, start: int, stop: int, state: State, sha256: str | None = None) -> None:
+        self._source = source
+        self._start = start
+        self._size = stop - start
         self._state = state
-        self._size = len(view)
-        self._piece = view[:0]
+        self._sha256 = sha256
+        self._buffer = source.buffer(min(self._size, _LARGEST_PIECE))
+        self._piece = memoryview(b"")
         self.sent = 0
         self.moved_at = time.monotonic()
 
@@ -51,32 +60,36 @@ class Body:
         Raises:
             Over: The upload has ended.
         """
-        digest = hashlib.sha256()
-        for block in self._blocks():
-            digest.update(block)
-        return digest.hexdigest()
-
-    def _blocks(self) -> Iterator[memoryview]:
-        for start in range(0, self._size, _BLOCK):
-            self._state.check()
-            yield self._to_hash(start, min(start + _BLOCK, self._size))
+        if self._sha256 is None:
+            self._sha256 = self._hash(hashlib.sha256()).hexdigest()
+        return self._sha256
 
     def md5(self) -> str:
         """Return the value of ``Content-MD5``. Some stores want it where Object Lock is on."""
-        digest = hashlib.md5(usedforsecurity=False)
-        for block in self._blocks():
-            digest.update(block)
-        return base64.b64encode(digest.digest()).decode()
+        return base64.b64encode(self._hash(hashlib.md5(usedforsecurity=False)).digest()).decode()
+
+    def _hash(self, digest: Any) -> Any:
+        for start in range(0, self._size, _LARGEST_PIECE):
+            self._state.check()
+            with self._read(start, min(start + _LARGEST_PIECE, self._size)) as block:
+                digest.update(block)
+        return digest
 
     def pieces(self) -> Iterator[memoryview]:
         """Yield what the connection is to send."""
-        size = _SMALLEST_PIECE
+        size = _FIRST_PIECE
+        digest = None if self._source.is_sure else hashlib.sha256()
         while self.sent < self._size:
             amount = min(size, self._size - self.sent)
             # Before the next piece is cut: if this raises, the connection still holds the one that ``release`` frees.
             self.moved_at = math.inf
-            self.moved_at = began = self._state.about_to_send(amount, self)
-            self._piece = self._to_send(self.sent, self.sent + amount)
+            self._state.about_to_send(amount, self)
+            self._piece = self._read(self.sent, self.sent + amount)
+            if digest is not None:
+                digest.update(self._piece)
+                if self.sent + amount == self._size and digest.hexdigest() != self._sha256:
+                    self._fail(changed())
+            self.moved_at = began = time.monotonic()
             yield self._piece
             with self._state.lock:  # one number without the other would show the tuner bytes that come back
                 self.sent += amount
@@ -88,46 +101,14 @@ class Body:
         """Let go of the payload, which an exception that the caller keeps would hold otherwise."""
         self._piece.release()
 
-    def _to_hash(self, start: int, stop: int) -> memoryview:
-        return self._view[start:stop]
-
-    def _to_send(self, start: int, stop: int) -> memoryview:
-        return self._view[start:stop]
-
-
-class FileBody(Body):
-    """A file as the body: it is read while it is sent, so that it need not fit into memory.
-
-    Its last piece is held back until the content is known to be the one that has been signed: what has changed since is
-    never stored.
-
-    Args:
-        source: The file.
-        sha256: Its digest.
-        state: The upload's shared state.
-    """
-
-    def __init__(self, source: Source, sha256: str, state: State) -> None:
-        super().__init__(memoryview(b""), state)
-        self._source = source
-        self._sha256 = sha256
-        self._size = source.size
-        self._buffer = source.buffer(_BLOCK)
-
-    def sha256(self) -> str:
-        return self._sha256
-
-    def _to_hash(self, start: int, stop: int) -> memoryview:
-        return self._source.read(start, stop, self._buffer)
-
-    def _to_send(self, start: int, stop: int) -> memoryview:
+    def _read(self, start: int, stop: int) -> memoryview:
         try:
-            if start == 0:
-                self._source.begin()
-            piece = self._source.part(start, stop, self._buffer)
-            if stop == self._size:
-                self._source.check_unchanged(self._sha256)
-            return piece
+            return self._source.read(self._start + start, self._start + stop, self._buffer)
+        except Over:
+            raise
         except Exception as error:  # not the connection's: it would be taken for a failure of the network
-            self._state.end(error)
-            raise Over from None
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        self._state.end(error)
+        raise Over from None

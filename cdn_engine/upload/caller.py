@@ -1,4 +1,4 @@
-"""What the calling thread does during an upload: it waits for the threads that upload, and reports.
+"""What the calling thread does during an upload in parts: it waits for the threads that upload, and reports.
 
 It makes no request itself, so that Ctrl-C, an exception in the callback and the deadline end an upload at any time.
 """
@@ -54,7 +54,6 @@ def carry_out(state: State, work: Callable[[], Answer]) -> Answer:
         raise failures.pop()
     if not answers:
         raise Over
-    state.report()
     return answers.pop()
 
 

@@ -14,14 +14,10 @@ _THRESHOLD = 8 << 20
 _SMALLEST_PART = 5 << 20
 _MAX_PARTS = 10_000
 
-# Each connection needs a buffer for a part of a file. These keep an upload below 64 MiB of memory, also if the file is
-# so large that its parts have to be larger.
-_BUFFERS = 50 << 20
-
-# A payload in memory needs no buffers: larger parts cost a tenth less CPU. But each connection should send more than
+# Larger parts cost a tenth less CPU. But a part that fails is sent again, and each connection should send more than
 # one, so that the others do not wait for a slow one for so long in the end.
 _PARTS_OF_EACH = 2
-_LARGEST_PART = 64 << 20
+_LARGEST_PART = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -41,17 +37,15 @@ class Layout:
     is_callers: bool = False
 
     @classmethod
-    def of(cls, size: int, in_memory: bool, config: TransferConfig | None) -> "Layout":
+    def of(cls, size: int, config: TransferConfig | None) -> "Layout":
         """Cut a payload of ``size`` bytes (more than 0), as the caller's ``TransferConfig`` says if there is one."""
         if config is not None:
             part = config.multipart_chunksize
             connections = config.max_concurrency if config.use_threads else 1
         else:
-            part = _part_in_memory(size) if in_memory else _SMALLEST_PART
+            part = _part_of(size)
             connections = CONNECTIONS
         part = max(part, -(-size // _MAX_PARTS))
-        if config is None and not in_memory:
-            connections = max(1, min(connections, _BUFFERS // part))
         count = -(-size // part)
         return cls(part, count, min(connections, count), config is not None)
 
@@ -61,7 +55,7 @@ class Layout:
         return _THRESHOLD if config is None else int(config.multipart_threshold)
 
 
-def _part_in_memory(size: int) -> int:
+def _part_of(size: int) -> int:
     """Return a size of parts with which all connections end at once if they are equally fast."""
     rounds = min(max(1, size // (CONNECTIONS * _SMALLEST_PART)), _PARTS_OF_EACH)
     return min(max(_SMALLEST_PART, -(-size // (CONNECTIONS * rounds))), _LARGEST_PART)

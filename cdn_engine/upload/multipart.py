@@ -1,9 +1,8 @@
 """A multipart upload: begun, sent in parts, and completed or aborted."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
-
-from boto3.s3.transfer import TransferConfig
 
 from cdn_engine.errors import OutcomeUnknownError, explain
 from cdn_engine.log import logerror
@@ -29,20 +28,20 @@ class MultipartUpload:
         requests: Makes the upload's requests.
         state: The upload's shared state.
         source: The payload.
-        sha256: Its digest.
-        config: The caller's ``TransferConfig``; None for our own settings.
+        layout: How it is cut.
+        digests: The SHA-256 of each part, in hex; empty if they are not known.
 
     Thread-safety: for one thread.
     """
 
     def __init__(
-        self, requests: Requests, state: State, source: Source, sha256: str, config: TransferConfig | None
+        self, requests: Requests, state: State, source: Source, layout: Layout, digests: Sequence[str]
     ) -> None:
         self._requests = requests
         self._state = state
         self._source = source
-        self._sha256 = sha256
-        self._layout = Layout.of(source.size, source.in_memory, config)
+        self._layout = layout
+        self._digests = digests
 
     def run(self) -> dict[str, Any]:
         """Upload. Return the answer to CompleteMultipartUpload; abort what cannot be completed.
@@ -57,7 +56,6 @@ class MultipartUpload:
         completion = Completion(self._requests, self._state, upload_id)
         try:
             listing = self._send_parts(upload_id, latency)
-            self._source.check_unchanged(self._sha256)
             return completion.ask(listing)
         except BaseException as error:
             if completion.is_open:
@@ -78,13 +76,10 @@ class MultipartUpload:
 
     def _send_parts(self, upload_id: str, latency: float) -> list[dict[str, Any]]:
         """Send all parts. Return their listing."""
-        parts = Parts(self._source, self._layout, self._state)
+        parts = Parts(self._source, self._layout, self._digests, self._state)
         gauge = Gauge(parts, self._state, self._source.size, latency)
-        try:
-            Crew(self._requests, parts, self._state, upload_id, self._layout, gauge).run()
-            return parts.listing()
-        finally:
-            parts.release()
+        Crew(self._requests, parts, self._state, upload_id, self._layout, gauge).run()
+        return parts.listing()
 
     def _leave(self, upload_id: str, error: BaseException) -> None:
         """Say that the store may be putting the object together. An abort now could destroy it."""

@@ -1,8 +1,8 @@
 """Which part of a multipart upload is sent next, and which have arrived."""
 
 import math
-import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,6 @@ _LONG = 60.0  # seconds; a wait that is renewed
 @dataclass(eq=False)
 class _Part:
     number: int
-    view: memoryview
-    buffer: memoryview | None
     cuts: int = 0  # how many times it was given back because of silence
 
 
@@ -57,12 +55,12 @@ class Sending:
 class Parts:
     """The parts of one multipart upload.
 
-    A file's parts are read in order, whoever sends them, so that the digest of this second pass keeps up. A part whose
-    sending failed keeps its buffer and is the next that any worker takes: there are never more buffers than workers.
+    A part whose sending failed is the next that any worker takes.
 
     Args:
         source: The payload.
         layout: How it is cut.
+        digests: The SHA-256 of each part, in hex; empty if they are not known.
         state: The upload's shared state.
 
     Attributes:
@@ -72,27 +70,24 @@ class Parts:
     Thread-safety: safe.
     """
 
-    def __init__(self, source: Source, layout: Layout, state: State) -> None:
+    def __init__(self, source: Source, layout: Layout, digests: Sequence[str], state: State) -> None:
         self._source = source
         self._layout = layout
+        self._digests = digests
         self._state = state
-        self._taking = threading.Lock()
-        self._read = 0  # parts read so far, guarded by ``_taking``; the rest by the state's lock
+        self._begun = 0  # parts; guarded, as all that follows, by the state's lock
         self._returned: list[_Part] = []
         self._sending: list[Sending] = []
-        self._buffers: list[memoryview | None] = []
-        self._parts: list[_Part] = []
         self._idle = 0  # workers that wait for a part
         self._longest = 0.0  # seconds that a whole part took, from its first byte to its answer
         self.arrived: dict[int, str] = {}
         self.quickest_answer = math.inf
-        source.begin()
 
     def take(self) -> Sending | None:
         """Wait for a part to send. Return None when all have arrived, or the upload has ended."""
         while not self.is_over():
-            with self._taking:
-                sending = self._take_returned() or self._take_next()
+            with self._state.lock:
+                sending = self._begin_next()
             if sending is not None:
                 return sending
             with self._state.lock:
@@ -116,7 +111,6 @@ class Parts:
             self._sending.remove(sending)
             self.arrived[sending.number] = etag
             self.quickest_answer = min(self.quickest_answer, now - sending.body.moved_at)
-            self._buffers.append(sending.part.buffer)
             if len(sending.body) == self._layout.part:  # the last one may be tiny
                 self._longest = max(self._longest, now - sending.began)
             self._state.notify()
@@ -155,29 +149,17 @@ class Parts:
         """Return what CompleteMultipartUpload says of the parts."""
         return [{"PartNumber": number, "ETag": self.arrived[number]} for number in sorted(self.arrived)]
 
-    def release(self) -> None:
-        """Let go of the payload, once no worker is left."""
-        for part in self._parts:
-            part.view.release()
-
-    def _begin(self, part: _Part) -> Sending:
-        sending = Sending(part, Body(part.view, self._state))
+    def _begin_next(self) -> Sending | None:
+        if self._returned:
+            part = self._returned.pop(0)
+        elif self._begun < self._layout.count:
+            self._begun += 1
+            part = _Part(self._begun)
+        else:
+            return None
+        start = (part.number - 1) * self._layout.part
+        stop = min(start + self._layout.part, self._source.size)
+        digest = self._digests[part.number - 1] if self._digests else None
+        sending = Sending(part, Body(self._source, start, stop, self._state, digest))
         self._sending.append(sending)
         return sending
-
-    def _take_returned(self) -> Sending | None:
-        with self._state.lock:
-            return self._begin(self._returned.pop(0)) if self._returned else None
-
-    def _take_next(self) -> Sending | None:
-        if self._read == self._layout.count:
-            return None
-        start = self._read * self._layout.part
-        stop = min(start + self._layout.part, self._source.size)
-        with self._state.lock:
-            buffer = self._buffers.pop() if self._buffers else self._source.buffer(self._layout.part)
-        part = _Part(self._read + 1, self._source.part(start, stop, buffer), buffer)
-        self._read += 1
-        self._parts.append(part)
-        with self._state.lock:
-            return self._begin(part)

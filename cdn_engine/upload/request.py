@@ -99,7 +99,7 @@ class Requests:
         failures = broken = 0
         while True:
             try:
-                return self.attempt(operation, make_body and make_body(), Attempt(), **arguments)
+                return self.attempt(operation, make_body and make_body(), self._state.new_attempt(), **arguments)
             except Over:
                 raise
             except Exception as error:

@@ -1,17 +1,14 @@
-"""The payload of an upload: bytes in memory, or a file that is read twice."""
+"""The payload of an upload, as its requests read it: bytes in memory, or a file that is read twice."""
 
-import contextlib
 import hashlib
-import mmap
-import os
-import stat
-import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol
 
 from cdn_engine.errors import ObjectChangedError
+from cdn_engine.upload.identity import settle
 
-__all__ = ["FileSource", "MemorySource", "Source", "open_source"]
+__all__ = ["FileSource", "MemorySource", "Source", "blocks_of", "changed"]
 
 _BLOCK = 1 << 20  # bytes of a file that are hashed at once
 _MEMORY_BLOCK = 8 << 20  # bytes of a payload in memory that are hashed at once: Ctrl-C is handled in between
@@ -21,42 +18,42 @@ class Source(Protocol):
     """A payload.
 
     Attributes:
-        size: Number of bytes, known once ``blocks`` has been read to its end.
-        in_memory: True if parts need no buffer, and the content cannot change.
+        size: Number of bytes.
+        is_sure: True if what ``read`` returns is certainly what ``blocks`` has yielded.
+
+    Thread-safety: safe, but for ``blocks``.
     """
 
     size: int
-    in_memory: bool
+
+    @property
+    def is_sure(self) -> bool: ...
 
     def blocks(self) -> Iterator[memoryview]:
         """Yield the payload in blocks, for the digest. The caller releases each block before it takes the next."""
         ...
 
+    def begin(self, sha256: str, check: Callable[[], object]) -> None:
+        """Take note of the digest before the first ``read``. ``check`` raises if reading is to end."""
+        ...
+
     def buffer(self, size: int) -> memoryview | None:
-        """Return a buffer for parts of up to ``size`` bytes; None if parts need none."""
-        ...
-
-    def begin(self) -> None:
-        """Begin to read parts, from the first on."""
-        ...
-
-    def part(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
-        """Return the bytes from ``start`` to ``stop``. Parts are read in order, by one thread at a time."""
+        """Return a buffer for ``read`` of up to ``size`` bytes; None if it needs none."""
         ...
 
     def read(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
-        """Return these bytes, but not as a part. Not for use while another thread reads parts."""
-        ...
+        """Return the bytes from ``start`` to ``stop``, in the buffer if there is one.
 
-    def check_unchanged(self, sha256: str) -> None:
-        """Raise ``ObjectChangedError`` if the parts read since ``begin`` are not the payload with this digest."""
+        Raises:
+            ObjectChangedError: They may not be those that ``blocks`` has yielded.
+        """
         ...
 
 
 class MemorySource:
-    """A payload in memory. Its parts are views of it."""
+    """A payload in memory, which is sent from where it is."""
 
-    in_memory = True
+    is_sure = True
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
@@ -66,97 +63,95 @@ class MemorySource:
         for start in range(0, self.size, _MEMORY_BLOCK):
             yield self._view[start:start + _MEMORY_BLOCK]
 
+    def begin(self, sha256: str, check: Callable[[], object]) -> None:
+        pass
+
     def buffer(self, size: int) -> memoryview | None:
         return None
 
-    def begin(self) -> None:
-        pass
-
-    def part(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
+    def read(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
         return self._view[start:stop]
-
-    read = part
-
-    def check_unchanged(self, sha256: str) -> None:
-        pass
 
 
 class FileSource:
-    """A payload in a file, from its current position to its end. Its parts are read into a buffer."""
+    """A payload in a file, from its current position on.
 
-    in_memory = False
+    Args:
+        file: A file that can seek.
+        size: Number of bytes.
+        identify: Returns something else once the content may have changed; None if nothing shows that.
+    """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, size: int, identify: Callable[[], object] | None = None) -> None:
         self._file = file
+        self._identify = identify
+        self._identity = identify and identify()
         self._origin = file.tell()
-        self.size = 0
-        self.begin()
+        self._lock = threading.Lock()  # a file has one position
+        self.size = size
+
+    @property
+    def is_sure(self) -> bool:
+        return self._identify is not None
 
     def blocks(self) -> Iterator[memoryview]:
-        block = memoryview(bytearray(_BLOCK))
-        self.size = 0
-        while count := _fill(self._file, block):
-            self.size += count
-            yield block[:count]
+        self._file.seek(self._origin)
+        size = 0
+        for block in blocks_of(self._file):
+            size += len(block)
+            yield block
+        if size != self.size:
+            raise changed()
+
+    def begin(self, sha256: str, check: Callable[[], object]) -> None:
+        self._sha256 = sha256
+        self._check = check
 
     def buffer(self, size: int) -> memoryview | None:
         return memoryview(bytearray(size))
 
-    def begin(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def part(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
-        part = self.read(start, stop, buffer)
-        self._digest.update(part)
-        return part
-
     def read(self, start: int, stop: int, buffer: memoryview | None) -> memoryview:
         assert buffer is not None
-        self._file.seek(self._origin + start)
         block = buffer[:stop - start]
-        if _fill(self._file, block) < len(block):
-            raise ObjectChangedError("the source became shorter during the upload: nothing was stored")
-        return block
+        with self._lock:
+            while True:
+                self._file.seek(self._origin + start)
+                if _fill(self._file, block) < len(block):
+                    raise changed()
+                if self._identify is None:
+                    if stop == self.size and self._file.read(1):
+                        raise changed()
+                    return block
+                if self._identify() == self._identity:
+                    return block
+                self._look_again()
 
-    def check_unchanged(self, sha256: str) -> None:
-        self._file.seek(self._origin + self.size)
-        if self._file.read(1) or self._digest.hexdigest() != sha256:
-            raise ObjectChangedError("the source changed during the upload: nothing was stored")
+    def _look_again(self) -> None:
+        """Hash the file once more: it may be only its name or its rights that have changed."""
+        assert self._identify is not None
+        self._identity = settle(self._identify, self._check)
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            self._check()
+            digest.update(block)
+        if digest.hexdigest() != self._sha256:
+            raise changed()
 
 
-@contextlib.contextmanager
-def open_source(source: Any, pulse: Callable[[], None]) -> Iterator[Source]:
-    """Open a payload.
+def changed() -> ObjectChangedError:
+    """Return the failure of an upload whose source is no longer what it was."""
+    return ObjectChangedError("the source changed during the upload: nothing was stored")
 
-    Args:
-        source: Bytes-like; a path; or a binary file object, which is read from its current position and stays open.
-        pulse: Called again and again while a stream is copied. An exception in it ends the copying.
+
+def blocks_of(file: Any, size: int = _BLOCK) -> Iterator[memoryview]:
+    """Read a file to its end, in blocks of ``size`` bytes that share one buffer.
 
     Raises:
-        TypeError: It is none of these.
-        OSError: The file cannot be read; or a stream that cannot seek cannot be copied to a temporary file.
+        BlockingIOError: It has no bytes yet.
     """
-    with contextlib.ExitStack() as opened:
-        if isinstance(source, (str, os.PathLike)):
-            source = opened.enter_context(open(source, "rb", buffering=0))
-        if hasattr(source, "read") and not isinstance(source, mmap.mmap):
-            if not isinstance(source.read(0), bytes):
-                raise _unfit(source)
-            if not _is_seekable(source):
-                source = _spool(source, opened.enter_context(tempfile.TemporaryFile()), pulse)
-            yield FileSource(source)
-            return
-        try:
-            view = opened.enter_context(memoryview(source))
-        except TypeError:
-            raise _unfit(source) from None
-        if not view.c_contiguous:
-            raise TypeError("cannot upload a memoryview with gaps: pass bytes(view)")
-        yield MemorySource(opened.enter_context(view.cast("B")))
-
-
-def _unfit(source: object) -> TypeError:
-    return TypeError(f"cannot upload a {type(source).__name__}: pass bytes, a path or a binary file object")
+    block = memoryview(bytearray(size))
+    while count := _fill(file, block):
+        yield block[:count]
 
 
 def _fill(file: Any, buffer: memoryview) -> int:
@@ -175,23 +170,3 @@ def _fill(file: Any, buffer: memoryview) -> int:
             break
         done += count
     return done
-
-
-def _is_seekable(file: BinaryIO) -> bool:
-    # Not a system file: take its own word for it.
-    with contextlib.suppress(AttributeError, OSError):
-        # A pipe on Windows claims that it can seek (bpo-42602).
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return False
-    return hasattr(file, "seekable") and file.seekable()
-
-
-def _spool(stream: BinaryIO, file: Any, pulse: Callable[[], None]) -> BinaryIO:
-    """Copy a stream to a temporary file."""
-    block = memoryview(bytearray(_BLOCK))
-    while count := _fill(stream, block):
-        file.write(block[:count])
-        pulse()
-    file.seek(0)
-    spooled: BinaryIO = file
-    return spooled

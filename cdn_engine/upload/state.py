@@ -14,6 +14,7 @@ from cdn_engine.wire.pace import Pace
 
 __all__ = ["Over", "State"]
 
+_TICK = 0.05  # seconds between two looks at the clock in the calling thread
 _LONGEST_SILENCE = 0.4  # seconds between two reports, so that a callback can end an upload that does not move
 _LONGEST_PAUSE = 10.0  # seconds that a body waits: AWS breaks a request that is silent for 20
 _FOREVER = 3600.0  # seconds; longer than any wait that is not renewed
@@ -47,6 +48,8 @@ class State(SharedState):
         paused: The bodies that wait, because there are to be fewer connections.
         moved_at: When something last got through to the store.
         needs_md5: True if the store wants ``Content-MD5`` with every body.
+        in_calling_thread: True while the calling thread makes the requests itself: it reports whenever it waits, and
+            between the pieces of a body.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class State(SharedState):
         self.interrupted_by: BaseException | None = None
         self.failure: BaseException | None = None
         self.needs_md5 = False
+        self.in_calling_thread = False
         self.sent = 0
         self.counted = 0
         self.longest_gap = 0.0
@@ -77,7 +81,11 @@ class State(SharedState):
         self._reported = 0
         self.moved_at = self._reported_at = time.monotonic()
 
-    # For the workers
+    # For the threads that make requests
+
+    def new_attempt(self) -> Attempt:
+        """Return the attempt at a request of this thread."""
+        return Attempt(pulse=self.pulse if self.in_calling_thread else None)
 
     @contextlib.contextmanager
     def running(self, attempt: Attempt) -> Iterator[None]:
@@ -105,16 +113,22 @@ class State(SharedState):
             self.notify()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, and return True as soon as the upload has ended."""
-        return self.wait_for(lambda: self.ended_by is not None, seconds)
+        """Wait, and return True as soon as the upload has ended; in the calling thread, raise ``Over`` instead."""
+        if not self.in_calling_thread:
+            return self.wait_for(lambda: self.ended_by is not None, seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.wait_for_news(min(left, _TICK))
+            self.pulse()
+        return False
 
     def out_of_time(self) -> DeadlineExceededError:
         """Return the failure of an upload whose deadline has passed, or will before another attempt."""
         reason = "" if self.failure is None else f"; last failure: {explain(self.failure)}"
         return DeadlineExceededError(f"the upload did not finish in time{reason}")
 
-    def about_to_send(self, amount: int, body: object) -> float:
-        """Wait until ``amount`` bytes of a body may pass. Return the time.
+    def about_to_send(self, amount: int, body: object) -> None:
+        """Wait until ``amount`` bytes of a body may pass.
 
         Raises:
             Over: The upload has ended.
@@ -125,8 +139,9 @@ class State(SharedState):
             with self.lock:
                 self._impatient.add(body)
         self.check()
+        if self.in_calling_thread:
+            self.pulse()
         self._pace.keep(amount, body, self.wait)
-        return time.monotonic()
 
     def count_sent(self, amount: int, began: float) -> float:
         """Count bytes that a connection has taken since ``began``. Return the time."""
@@ -182,6 +197,18 @@ class State(SharedState):
                 self.end(self.out_of_time())
         elif self.aftermath is not None and not self.aftermath.deadline.allows():
             self.aftermath.end(self.aftermath.out_of_time())
+
+    def pulse(self) -> None:
+        """Keep watch while this thread makes a request itself.
+
+        Raises:
+            Over: The upload has ended.
+        """
+        try:
+            self.keep_watch()
+        except BaseException as error:  # of the callback, or Ctrl-C: no failure of the request, which is not retried
+            self.interrupt(error)
+        self.check()
 
     def report(self) -> None:
         """Call the callback with what has been counted since the last call."""

@@ -1,7 +1,5 @@
 """One upload, from the digest of its payload to the store's answer."""
 
-import functools
-import hashlib
 import time
 from typing import Any
 
@@ -9,12 +7,13 @@ from boto3.s3.transfer import TransferConfig
 
 from cdn_engine.errors import ObjectExistsError, OutcomeUnknownError, explain
 from cdn_engine.result import TransferResult
-from cdn_engine.upload.body import Body, FileBody
+from cdn_engine.upload.body import Body
 from cdn_engine.upload.caller import carry_out
+from cdn_engine.upload.digest import hash_payload
 from cdn_engine.upload.layout import Layout
 from cdn_engine.upload.multipart import MultipartUpload
 from cdn_engine.upload.request import Broken, Requests
-from cdn_engine.upload.source import Source
+from cdn_engine.upload.source import Source, changed
 from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
 from cdn_engine.wire.store import Store
@@ -24,8 +23,6 @@ __all__ = ["Transfer"]
 # A store that refuses a request without reading its body may reset the connection before its answer is read. After so
 # many breaks the payload goes in parts: the first request of a multipart upload has no body, so a refusal arrives.
 _BREAKS = 2
-
-_LARGEST_BUFFER = 8 << 20  # bytes of a file that are read into memory for one request
 
 
 class Transfer:
@@ -65,10 +62,13 @@ class Transfer:
         """Upload. After a failure no unfinished multipart upload remains at the store, or the log names it."""
         requests = None
         try:
-            sha256 = self._digest()
+            layout = self._layout() if self._source.size > Layout.threshold(self._config) else None
+            sha256, digests = self._hash(layout)
+            self._source.begin(sha256, self._state.check)
             extra = {**self._extra, "Metadata": {**self._extra.get("Metadata", {}), "sha256": sha256}}
             requests = Requests(self._store, self._bucket, self._key, extra, self._state)
-            answer = carry_out(self._state, functools.partial(self._upload, requests, sha256))
+            answer = self._put(requests, sha256) if layout is None else self._put_parts(requests, layout, digests)
+            self._state.report()
             return TransferResult(
                 self._bucket, self._key, self._source.size, answer["ETag"].strip('"'), sha256, False,
                 self._state.sent, 0, answer.get("VersionId"),
@@ -80,33 +80,36 @@ class Transfer:
         assert error is not None
         raise self._verdict(error, None if requests is None else requests.lost)
 
-    def _digest(self) -> str:
-        digest = hashlib.sha256()
-        for block in self._source.blocks():
-            with block:
-                digest.update(block)
-            self._state.keep_watch()
-            self._state.check()
-        self._state.moved_at = time.monotonic()
-        return digest.hexdigest()
+    def _layout(self) -> Layout:
+        return Layout.of(self._source.size, self._config)
 
-    def _upload(self, requests: Requests, sha256: str) -> dict[str, Any]:
-        if self._source.size <= Layout.threshold(self._config):
-            try:
-                return self._put(requests, sha256)
-            except Broken:
-                pass
-        return MultipartUpload(requests, self._state, self._source, sha256, self._config).run()
+    def _hash(self, layout: Layout | None) -> tuple[str, list[str]]:
+        """Return the digest of the payload, and those of its parts if something will be compared with them."""
+        needs_parts = self._store.signs_payload or not self._source.is_sure
+        part = layout.part if layout is not None and needs_parts else None
+        digests = hash_payload(self._source.blocks(), part, self._state.pulse)
+        self._state.moved_at = time.monotonic()
+        return digests
 
     def _put(self, requests: Requests, sha256: str) -> dict[str, Any]:
+        """Upload in one request, which this thread makes; in parts if connections break."""
         source, state = self._source, self._state
         breaks = _BREAKS if source.size else None
-        if not source.in_memory and source.size > _LARGEST_BUFFER:
-            return requests.call("PutObject", lambda: FileBody(source, sha256, state), breaks)
-        source.begin()
-        with source.part(0, source.size, source.buffer(source.size)) as view:
-            source.check_unchanged(sha256)
-            return requests.call("PutObject", lambda: Body(view, state), breaks)
+        state.in_calling_thread = True
+        try:
+            return requests.call("PutObject", lambda: Body(source, 0, source.size, state, sha256), breaks)
+        except Broken:
+            pass
+        finally:
+            state.in_calling_thread = False
+        layout = self._layout()
+        found, digests = self._hash(layout)
+        if found != sha256:
+            raise changed()
+        return self._put_parts(requests, layout, digests)
+
+    def _put_parts(self, requests: Requests, layout: Layout, digests: list[str]) -> dict[str, Any]:
+        return carry_out(self._state, MultipartUpload(requests, self._state, self._source, layout, digests).run)
 
     def _verdict(self, error: BaseException, lost: BaseException | None) -> BaseException:
         """Return what to raise: tell an object that already existed from one that may be ours."""

@@ -65,6 +65,7 @@ class Store:
     Attributes:
         url: The endpoint.
         read_timeout: Seconds to wait for bytes of an answer; None for any time.
+        signs_payload: True if signatures cover bodies.
 
     Thread-safety: safe.
     """
@@ -82,7 +83,7 @@ class Store:
         self._serializer = create_serializer("rest-xml")
         self._parser = create_parser("rest-xml")
         self._signer = _signer(config.signature_version, credentials, client.meta.region_name)
-        self._signs_payload = not self.url.startswith("https:") or bool(config.s3.get("payload_signing_enabled"))
+        self.signs_payload = not self.url.startswith("https:") or bool(config.s3.get("payload_signing_enabled"))
 
     def takes(self, operation: str, argument: str) -> bool:
         """Return True if S3's operation has this argument."""
@@ -154,7 +155,7 @@ class Store:
     def _hash(self, payload: Payload | None, body: bytes) -> str:
         if payload is None:
             return hashlib.sha256(body).hexdigest() if body else _EMPTY
-        return payload.sha256() if self._signs_payload else _UNSIGNED
+        return payload.sha256() if self.signs_payload else _UNSIGNED
 
     def _read(self, model: Any, status: int, headers: dict[str, str], content: bytes, context: dict[str, Any]) -> Any:
         """Return what an answer says, or raise what it refuses."""

@@ -2,11 +2,13 @@
 
 import contextlib
 import threading
+import time
 
 import pytest
 from local_store import WRITER
 from scripted_server import Exchange, ScriptedServer
 
+from cdn_engine.upload import identity
 from cdn_manager import CDNCredentials, CDNManager
 
 
@@ -66,6 +68,25 @@ def short_rest(monkeypatch):
 def long_silence(monkeypatch):
     """Take no connection that a test holds for silent, however slow the machine is."""
     monkeypatch.setattr("cdn_engine.upload.parts._SILENCE", 600.0)
+
+
+@pytest.fixture
+def settled():
+    """A function that writes a file, and waits until its next change will show in its times.
+
+    ``settled(path, content)`` returns the path. Tests that need it are skipped where nothing shows a change.
+    """
+
+    def write(path, content):
+        path.write_bytes(content)
+        with path.open("rb", buffering=0) as file:
+            if not identity._is_dated(file.fileno()):
+                pytest.skip("the times of this file system are not relied upon")
+            while identity.watch(file) is None:
+                time.sleep(0.001)
+        return path
+
+    return write
 
 
 @pytest.fixture

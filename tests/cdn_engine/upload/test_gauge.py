@@ -23,7 +23,7 @@ class Upload:
 
     def __init__(self, latency=0.5):
         self.state = State("bucket/key", Deadline(None))
-        self.parts = Parts(MemorySource(memoryview(bytes(4 * SIZE))), Layout(SIZE, 4, 4), self.state)
+        self.parts = Parts(MemorySource(memoryview(bytes(4 * SIZE))), Layout(SIZE, 4, 4), (), self.state)
         self.gauge = Gauge(self.parts, self.state, 4 * SIZE, latency)
 
     def begin(self):

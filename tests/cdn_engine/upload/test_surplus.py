@@ -8,7 +8,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from payloads import PART
+from payloads import PART, size_id
 from scripted_server import answering, resetting, stalling
 
 from cdn_manager import CDNError
@@ -47,6 +47,18 @@ def taking(most, otherwise):
         return exchange.answer(*answer)
 
     return act
+
+
+def refuse_threads(monkeypatch):
+    """Let the system have no thread for uploads."""
+    start = threading.Thread.start
+
+    def start_others(thread):
+        if thread.name.startswith("cdn-upload"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_others)
 
 
 def stored(server):
@@ -133,14 +145,18 @@ def test_upload_goes_on_with_the_threads_it_gets(server, publisher_at, upload_th
 
 @pytest.mark.portable
 def test_upload_without_a_single_thread_says_so(server, publisher, monkeypatch):
-    def no_start(thread):
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", no_start)
-        with pytest.raises(CDNError, match="bucket/key: the system has no thread"):
-            publisher.store("bucket", "key", b"payload")
+    refuse_threads(monkeypatch)
+    with pytest.raises(CDNError, match="bucket/key: the system has no thread"):
+        publisher.store("bucket", "key", bytes(2 * PART))
     assert server.requests == []
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("size", [0, 1, PART], ids=size_id)
+def test_payload_of_one_request_needs_no_thread(server, publisher, monkeypatch, size):
+    refuse_threads(monkeypatch)
+    publisher.store("bucket", "key", bytes(size))
+    assert server.operations == ["PutObject"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on descriptors")

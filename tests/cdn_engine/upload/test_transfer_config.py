@@ -39,14 +39,6 @@ def test_transfer_config_applies_to_a_file_as_well(server, publisher_at, once_pa
     assert len({request.connection for request in parts_of(server)}) == 3
 
 
-def test_file_of_large_parts_is_sent_over_fewer_connections(server, publisher, folder, monkeypatch):
-    monkeypatch.setattr("cdn_engine.upload.layout._MAX_PARTS", 3)
-    make_file(96 << 20)
-    publisher.store("bucket", "key", "payload")
-    assert [len(request.body) for request in parts_of(server)] == [32 << 20] * 3
-    assert len({request.connection for request in parts_of(server)}) == 1
-
-
 def test_max_bandwidth_limits_the_rate(server, publisher_at):
     began = time.monotonic()
     publisher = publisher_at(server.url, transfer_config=TransferConfig(max_bandwidth=4 << 20))

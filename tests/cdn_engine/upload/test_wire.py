@@ -10,6 +10,7 @@ from payloads import PART, payload_of, sha256, size_id
 from scripted_server import ScriptedServer, answering, answering_at_once, stalling
 
 from cdn_engine.upload.body import Body
+from cdn_engine.upload.source import MemorySource
 from cdn_engine.upload.state import State
 from cdn_engine.wire.deadline import Deadline
 
@@ -83,10 +84,10 @@ def test_status_of_one_put_is_not_taken_for_the_next(server, publisher):
 
 
 @pytest.mark.portable
-@pytest.mark.parametrize(("slow", "largest"), [(60.0, 256 << 10), (0.0, 16 << 10)], ids=["fast-link", "slow-link"])
+@pytest.mark.parametrize(("slow", "largest"), [(60.0, 256 << 10), (0.0, 64 << 10)], ids=["fast-link", "slow-link"])
 def test_slow_connection_gets_smaller_pieces(monkeypatch, slow, largest):
     monkeypatch.setattr("cdn_engine.upload.body._SLOW_PIECE", slow)
-    body = Body(memoryview(bytes(1 << 20)), State("bucket/key", Deadline(None)))
+    body = Body(MemorySource(memoryview(bytes(1 << 20))), 0, 1 << 20, State("bucket/key", Deadline(None)))
     assert max(len(piece) for piece in body.pieces()) == largest
 
 
