@@ -59,6 +59,35 @@ def test_failed_transfer_does_not_affect_the_others():
     assert [transfer.key for transfer in batch.failed] == ["3"]
 
 
+def test_transfer_that_has_ended_is_shown_while_others_run():
+    shown = threading.Event()
+
+    class Telling(Display):
+        def finish(self, transfer, *_):
+            if transfer.key == "0":
+                shown.set()
+
+    batch = silent_batch(lambda transfer, _: transfer.key == "0" or shown.wait(60), 2, jobs=2)
+    batch.display = Telling()
+    batch.run()
+    assert list(batch.done.values()) == [True, True]
+
+
+def test_many_transfers_that_end_at_once_wake_the_main_thread_seldom():
+    ticks = 0
+
+    class Counting(Display):
+        def tick(self):
+            nonlocal ticks
+            ticks += 1
+
+    batch = silent_batch(lambda *_: None, 10_000, jobs=4)
+    batch.display = Counting()
+    batch.run()
+    assert len(batch.done) == 10_000
+    assert ticks < 1000  # ten a second, and one as each thread ends
+
+
 @pytest.mark.parametrize(
     "error",
     [
