@@ -31,6 +31,11 @@ _SAME_SIGNAL = 0.5  # seconds; a terminal and a service manager may send one twi
 _SILENCE = 1.0  # seconds of waiting, after which it is said what for
 _TICK = 0.1  # seconds that the main thread waits at a time
 
+# Beyond this many threads, more are only started while the process mostly waits: where a core is busy they are in each
+# other's way. 2,000 x 64 KiB over loopback: 16 threads 2.3 s, 64 2.5 s, 256 3.0 s.
+_AT_ONCE = 16
+_BUSY = 0.5  # of a core
+
 
 class Interrupted(Exception):
     """Ends a transfer from within its progress callback."""
@@ -46,7 +51,7 @@ class Batch:
     Args:
         move: Called with a ``Transfer`` and a progress callback, in a thread of the pool; returns the result.
         transfers: The transfers.
-        jobs: How many may run at a time.
+        jobs: How many may run at a time. Beyond 16, fewer do while these keep the process busy.
         display: Is told what happens.
         direction: Uploads or downloads.
 
@@ -131,10 +136,12 @@ class Batch:
         """Run the transfers until all have ended, a signal arrives, the output fails or the store is unreachable."""
         began = time.monotonic()
         try:
-            for _ in range(min(self.jobs, len(self.transfers))):
-                self._start_thread()
+            self._start_threads(_AT_ONCE)
             while self._is_at_work() and not self._stopping:
+                used, looked = time.process_time(), time.monotonic()
                 self._wait()
+                if time.process_time() - used < _BUSY * (time.monotonic() - looked):
+                    self._start_threads(len(self._threads))
         finally:
             self._stopping = True
         self._wait_for_all()
@@ -151,10 +158,11 @@ class Batch:
                 say(f"waiting up to {patience:.0f} s for {self.direction.waiting}; Ctrl-C leaves at once")
             self._wait()
 
-    def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._work, name="cdn-manager")
-        thread.start()
-        self._threads.append(thread)
+    def _start_threads(self, count: int) -> None:
+        for _ in range(min(count, self.jobs - len(self._threads), len(self._waiting))):
+            thread = threading.Thread(target=self._work, name="cdn-manager")
+            thread.start()
+            self._threads.append(thread)
 
     def _work(self) -> None:
         """Run one transfer after another, in a thread of its own."""
