@@ -5,6 +5,7 @@
 command.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    gc.disable()  # until `open_manager`: what is imported stays
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process; print would use the other one in its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # of the output of --version
         complain_about_output(error)
         status = FAILED
+    finally:
+        gc.enable()
     return flush(status)
 
 

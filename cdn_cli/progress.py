@@ -50,7 +50,7 @@ class Display:
         """A transfer has failed."""
 
     def tick(self) -> None:
-        """A moment has passed."""
+        """A moment has passed, and what has ended in it was told."""
 
 
 class JsonDisplay(Display):
@@ -112,12 +112,10 @@ class LinesDisplay(Display):
             unverified = "" if result.sha256 else ", not verified"
             line = f"{transfer.key}: {size_text(result.size)} in {seconds_text(seconds)}{resumed}{unverified}"
             print(printable(line), flush=True)
-        self.tick()
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:
         self.failed += 1
         self.expect(transfer, 0)
-        self.tick()
 
     def tick(self) -> None:
         now = time.monotonic()

@@ -27,12 +27,18 @@ def find_files(paths: list[str], prefix: str, config: str, quiet: bool) -> list[
     """
     transfers: dict[str, Transfer] = {}
     problems: list[str] = []
+    secret = os.stat(config) if os.path.exists(config) else None
     for path in paths:
         for relative, file in _walk(path, quiet, problems):
             if os.path.basename(file).startswith(RESERVED_PREFIX):
                 continue  # an unfinished download
-            transfer = Transfer(prefix + relative.replace(os.sep, "/"), file, _size(file))
-            problem = _objection(transfer, config) or _collision(transfer, transfers)
+            try:
+                status = os.stat(file)
+            except OSError as error:
+                problems.append(explain(error))
+                continue
+            transfer = Transfer(prefix + relative.replace(os.sep, "/"), file, status.st_size)
+            problem = _objection(transfer, status, secret) or _collision(transfer, transfers)
             if problem is None:
                 transfers[transfer.key] = transfer
             else:
@@ -47,23 +53,18 @@ def find_files(paths: list[str], prefix: str, config: str, quiet: bool) -> list[
     return list(transfers.values())
 
 
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None  # it is about to be named, or the upload will say why
+def _objection(transfer: Transfer, status: os.stat_result, secret: os.stat_result | None) -> str | None:
+    """Return why a file must not or cannot be uploaded; None if it can.
 
-
-def _objection(transfer: Transfer, config: str) -> str | None:
-    """Return why a file must not or cannot be uploaded; None if it can."""
+    Args:
+        transfer: The file.
+        status: Its status.
+        secret: The status of the configuration file, None if there is none.
+    """
     path = transfer.path
-    try:
-        kind = os.stat(path).st_mode
-        if os.path.exists(config) and os.path.samefile(path, config):
-            return f"{path!r} is the configuration file in use: this would publish the credentials"
-    except OSError as error:
-        return explain(error)
-    if not stat.S_ISREG(kind):
+    if secret is not None and os.path.samestat(status, secret):
+        return f"{path!r} is the configuration file in use: this would publish the credentials"
+    if not stat.S_ISREG(status.st_mode):
         return f"{path!r} is neither a file nor a directory"
     if problem := objection_to_key(transfer.key):
         return f"{path!r}: rename the file, or change --prefix: no machine could download {transfer.key!r}: {problem}"
@@ -84,10 +85,10 @@ def _walk(path: str, quiet: bool, problems: list[str]) -> Iterator[tuple[str, st
         return
     for parent, folders, names in os.walk(path, onerror=lambda error: problems.append(explain(error))):
         folders.sort()
+        below = os.path.relpath(parent, path)
         for folder in folders:
             link = os.path.join(parent, folder)
             if os.path.islink(link) and not quiet:
                 complain(f"{link!r} is a link to a directory: skipped")
         for name in sorted(names):
-            file = os.path.join(parent, name)
-            yield os.path.relpath(file, path), file
+            yield name if below == os.curdir else os.path.join(below, name), os.path.join(parent, name)

@@ -177,6 +177,10 @@ def _below(base: str, key: str, subject: str) -> Target:
         raise _refusal(subject, f"{text}; in Python, fetch(path=...) downloads it under a name of your choice")
     *directories, name = key.split("/")
     root = os.path.realpath(base)
+    # Without a link on the way there is nothing to resolve; on Windows, other things than links lead elsewhere.
+    ways = (os.path.join(root, *directories[:end]) for end in range(1, len(directories) + 1))
+    if not _WINDOWS and not any(map(os.path.islink, ways)):
+        return Target(root, tuple(directories), name)
     parent = os.path.realpath(os.path.join(root, *directories))
     if os.path.commonpath([root, parent]) != root:
         raise _refusal(subject, f"the key leads out of {base!r}: a link on the way points to {parent!r}")

@@ -128,6 +128,8 @@ class Partial:
 
     def bytes_kept(self) -> int:
         """Return how many bytes an earlier call has left, by its journal. Needs no lock."""
+        if not os.path.lexists(os.path.join(os.path.dirname(self.path), self.journal.name)):
+            return 0  # the usual case, and cheaper than opening the directories
         try:
             self.folder.enter(create=False)
             record = self.journal.read()

@@ -1,5 +1,6 @@
 """What the tests of the command share: a working directory, a configuration, the keys in a bucket."""
 
+import gc
 import logging
 
 import pytest
@@ -15,6 +16,7 @@ def surroundings(folder, monkeypatch):
     yield
     logger.handlers = handlers
     logger.setLevel(level)
+    gc.unfreeze()  # a command in a process of its own ends with it
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ def silent_batch(move, count, jobs):
     return Batch(move, [Transfer(str(number), "path", None) for number in range(count)], jobs, Display(), PATIENT)
 
 
-def test_as_many_transfers_run_at_once_as_there_are_jobs():
-    all_three = threading.Barrier(3, timeout=60)
+@pytest.mark.parametrize("jobs", [3, 100])
+def test_as_many_transfers_run_at_once_as_there_are_jobs(jobs):
+    all_of_them = threading.Barrier(jobs, timeout=60)
     running = 0
     most = 0
     lock = threading.Lock()
@@ -37,15 +38,27 @@ def test_as_many_transfers_run_at_once_as_there_are_jobs():
         with lock:
             running += 1
             most = max(most, running)
-        all_three.wait()
+        all_of_them.wait()
         time.sleep(0.001)  # a fourth would start here
         with lock:
             running -= 1
 
-    batch = silent_batch(move, 30, jobs=3)
+    batch = silent_batch(move, 3 * jobs, jobs)
     batch.run()
-    assert len(batch.done) == 30
-    assert most == 3
+    assert len(batch.done) == 3 * jobs
+    assert most == jobs
+
+
+def test_more_threads_than_sixteen_are_not_started_while_the_process_is_busy(monkeypatch):
+    monkeypatch.setattr("time.process_time", time.monotonic)  # a core is busy all the time
+    threads = set()
+
+    def move(transfer, progress):
+        threads.add(threading.get_ident())
+        time.sleep(0.005)  # all of them last for several looks
+
+    silent_batch(move, 2000, jobs=100).run()
+    assert len(threads) == 16
 
 
 def test_failed_transfer_does_not_affect_the_others():
@@ -57,6 +70,35 @@ def test_failed_transfer_does_not_affect_the_others():
     batch.run()
     assert len(batch.done) == 9
     assert [transfer.key for transfer in batch.failed] == ["3"]
+
+
+def test_transfer_that_has_ended_is_shown_while_others_run():
+    shown = threading.Event()
+
+    class Telling(Display):
+        def finish(self, transfer, *_):
+            if transfer.key == "0":
+                shown.set()
+
+    batch = silent_batch(lambda transfer, _: transfer.key == "0" or shown.wait(60), 2, jobs=2)
+    batch.display = Telling()
+    batch.run()
+    assert list(batch.done.values()) == [True, True]
+
+
+def test_many_transfers_that_end_at_once_wake_the_main_thread_seldom():
+    ticks = 0
+
+    class Counting(Display):
+        def tick(self):
+            nonlocal ticks
+            ticks += 1
+
+    batch = silent_batch(lambda *_: None, 10_000, jobs=4)
+    batch.display = Counting()
+    batch.run()
+    assert len(batch.done) == 10_000
+    assert ticks < 1000  # ten a second, and one as each thread ends
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tests the command as a whole: help, configuration, exit status, output."""
 
 import contextlib
+import gc
 import importlib.metadata
 import io
 import logging
@@ -16,6 +17,7 @@ from local_store import READER
 from scripted_server import ScriptedServer, answering
 
 from cdn_cli.console import complain
+from cdn_manager import CDNCredentials
 
 # Help
 
@@ -44,6 +46,31 @@ def test_shell_completes_commands_and_options(tmp_path, typed, expected):
                   "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}  # fmt: skip
     subprocess.run([PROGRAM], env={**os.environ, **completion})
     assert answer.read_text().strip() == expected
+
+
+def test_garbage_is_not_looked_for_while_a_command_starts_nor_among_what_it_has_imported_later(monkeypatch):
+    write_config("http://127.0.0.1:1")
+    collecting = []
+
+    def credentials(*_):
+        collecting.append(gc.isenabled())
+        return CDNCredentials("http://127.0.0.1:1", *READER)
+
+    def sizes_below(*_):
+        collecting.append(gc.isenabled())
+        assert gc.get_freeze_count() > 10_000
+        return {}
+
+    monkeypatch.setattr("cdn_cli.configuration.load_credentials", credentials)
+    monkeypatch.setattr("cdn_cli.download._sizes_below", sizes_below)
+    assert run("download", "models", "--prefix", "") == 1
+    assert collecting == [False, True]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check"]], ids=["help", "check"])
+def test_garbage_is_looked_for_after_every_command(arguments):
+    run(*arguments)
+    assert gc.isenabled()
 
 
 # Configuration

@@ -26,14 +26,18 @@ def test_second_ctrl_c_does_not_cut_off_the_summary(config, moto_bucket, stored,
     stored(**{f"p/{number}": b"x" for number in range(20)})
     monkeypatch.setattr("cdn_cli.download.DOWNLOAD", DOWNLOAD._replace(patience=1000))
 
+    pressed = threading.Event()
+
     def press_ctrl_c(*_):
         signal.raise_signal(signal.SIGINT)
+        pressed.set()
 
     def press_again_and_summarize(*arguments):
         signal.raise_signal(signal.SIGINT)
         return summary_text(*arguments)
 
-    monkeypatch.setattr("cdn_cli.progress.LinesDisplay.finish", press_ctrl_c)
+    monkeypatch.setattr("cdn_cli.progress.LinesDisplay.advance", lambda *_: pressed.wait(60))
+    monkeypatch.setattr("cdn_cli.progress.LinesDisplay.tick", press_ctrl_c)
     monkeypatch.setattr("cdn_cli.summary.summary_text", press_again_and_summarize)
     assert run("download", moto_bucket, "--prefix", "p", "--jobs", "1") == 130
     written = capsys.readouterr()

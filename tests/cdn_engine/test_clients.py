@@ -258,6 +258,16 @@ def test_configuration_of_the_wrong_type_is_a_type_error(name):
         manager_of("http://127.0.0.1:9", **{name: {"read_timeout": 7}})
 
 
+def test_client_is_made_without_a_look_at_the_services_other_than_s3(monkeypatch):
+    def search(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("botocore.loaders.Loader.list_available_services", search)
+    with CDNManager(CDNCredentials("http://127.0.0.1:1", *CREDENTIALS)) as manager:
+        assert manager.download_client.can_paginate("list_objects_v2")
+        assert manager.download_client.waiter_names
+
+
 def test_only_the_first_client_reads_the_service_model(monkeypatch):
     manager_of("http://127.0.0.1:9").close()
     read = []

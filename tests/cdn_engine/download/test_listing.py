@@ -50,6 +50,11 @@ def test_all_pages_of_a_listing_are_read(listed):
     assert all(query["prefix"] == ["v2/"] for query in queries)
 
 
+def test_times_in_a_listing_are_not_looked_at(listed):
+    entry = "<Contents><Key>v2/a</Key><LastModified>soon</LastModified><Size>5</Size></Contents>"
+    assert listed(page(WHOLE, entry)) == {"v2/a": 5}
+
+
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
