@@ -41,7 +41,7 @@ _IMPOSED = {
 _IMPOSED_S3 = {"addressing_style": "path", "use_accelerate_endpoint": False, "use_dualstack_endpoint": False}
 
 
-class _Loader(Loader):
+class _Loader(Loader):  # type: ignore[misc]
     """botocore's, but for a search of its 400 services for S3, which takes as long as to read half of S3's model."""
 
     def list_available_services(self, type_name: str) -> list[str]:

@@ -117,6 +117,8 @@ class Attempt:
 
     def leave(self) -> None:
         """Take note that the connection is closed, or free for other requests, which a cut would hit from now on."""
+        if current() is self:  # Ctrl-C came in ``__exit__``
+            _running.attempt = None
         with self._lock:
             if self._socket is not None:
                 self._socket.running = None

@@ -27,6 +27,7 @@ from cdn_engine.wire.failures import NETWORK_FAILURES, botocores_failure
 from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.reply import Reply
+from cdn_engine.wire.signature import Request
 from cdn_engine.wire.sockets import TLSSocket
 from cdn_engine.wire.tls import tls_context
 
@@ -70,13 +71,16 @@ class Session:
         url: The store's URL. Requests to other hosts are not for this session.
         config: The client's configuration: timeouts, proxies, client certificate, keep-alive.
 
+    Attributes:
+        host: The header ``Host`` of transfers' requests.
+
     Thread-safety: safe, and safe to use in a child after a fork.
     """
 
     def __init__(self, url: str, config: Config) -> None:
         self._url = url
         self._scheme = url.partition(":")[0].lower()
-        self._host = _host_of(url)
+        self.host = _host_of(url)
         self._config: Any = config
         self._opened: tuple[object, HTTPConnectionPool, str | None] | None = None
 
@@ -119,11 +123,11 @@ class Session:
         raise_if_not_a_store(request.url, response.status, response.headers, body)
         return answer
 
-    def exchange(self, request: Any, body: Iterable[Any], running: Attempt) -> tuple[Reply, Stream]:
+    def exchange(self, request: Request, body: Iterable[Any], running: Attempt) -> tuple[Reply, Stream]:
         """Send a request of a transfer. Return the head of its answer, and the body, which the caller closes.
 
         Args:
-            request: botocore's ``AWSPreparedRequest``; its own body is not looked at.
+            request: The request; its own body is not looked at.
             body: The body, piece by piece: bytes-like objects.
             running: The attempt that this is. Without a read timeout of its own, the client's counts.
 
@@ -176,7 +180,7 @@ class Session:
         head = head_of(
             request.method,
             self._target(request.url, proxy),
-            {"Host": self._host, **request.headers, **({} if has_tunnel else pool.proxy_headers)},
+            {"Host": self.host, **request.headers, **({} if has_tunnel else pool.proxy_headers)},
         )
         return exchange(connection, request.method, head, body, running, self._config.read_timeout)
 

@@ -1,7 +1,7 @@
 """The requests of transfers to one store with one key pair: built as boto3 builds them, and sent below its client.
 
 That costs a third of what boto3's client does, and none of its retries and events comes in between: an engine decides
-itself whether to ask again. What a request looks like, how it is signed and what an error is called are botocore's.
+itself whether to ask again. What a request looks like, and what an error is called, are botocore's.
 """
 
 import hashlib
@@ -10,19 +10,17 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from botocore import UNSIGNED
-from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
-from botocore.awsrequest import AWSPreparedRequest, create_request_object, prepare_request_dict
-from botocore.exceptions import ParamValidationError, UnknownSignatureVersionError
+from botocore.exceptions import ParamValidationError
 from botocore.handlers import decode_list_object_v2
 from botocore.parsers import ResponseParserError, RestXMLParser
 from botocore.serialize import create_serializer
-from botocore.utils import percent_encode
+from botocore.utils import percent_encode, percent_encode_sequence
 from botocore.validate import ParamValidator
 
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.refusal import BEFORE_XML, error_of, raise_if_not_a_store
 from cdn_engine.wire.session import Session
+from cdn_engine.wire.signature import Request, signature_of
 
 __all__ = ["Payload", "Store"]
 
@@ -82,7 +80,10 @@ class Store:
         self._validator = ParamValidator()
         self._serializer = create_serializer("rest-xml")
         self._parser = RestXMLParser(timestamp_parser=str)  # nobody looks at a time; 1,000 take 50 ms
-        self._signer = _signer(config.signature_version, credentials, client.meta.region_name)
+        self._base = self.url.rstrip("/")
+        self._signature = signature_of(
+            config.signature_version, credentials, client.meta.region_name, session.host
+        )
         self.signs_payload = not self.url.startswith("https:") or bool(config.s3.get("payload_signing_enabled"))
 
     def takes(self, operation: str, argument: str) -> bool:
@@ -127,30 +128,30 @@ class Store:
 
     def _build(
         self, model: Any, arguments: dict[str, Any], context: dict[str, Any], payload: Payload | None
-    ) -> AWSPreparedRequest:
+    ) -> Request:
         event = f"before-parameter-build.s3.{model.name}"
         self._events.emit(event, params=arguments, model=model, context=context)
         report = self._validator.validate(arguments, model.input_shape)
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
         parts = self._serializer.serialize_to_request(arguments, model)
-        parts["url_path"] = f"/{percent_encode(arguments['Bucket'])}{parts['url_path']}"
-        prepare_request_dict(parts, self.url, context, self._user_agent)
         _refuse_unsendable(parts["headers"])
-        context["payload"] = self._hash(payload, parts["body"])
-        request = create_request_object(parts)
-        if self._signer is not None:
-            self._sign(request)
-        prepared = request.prepare()
-        if payload is not None:
-            prepared.headers["Content-Length"] = str(len(payload))
-        return prepared
+        method, body, headers = parts["method"], parts["body"], {"User-Agent": self._user_agent, **parts["headers"]}
+        resource, _, query = f"/{percent_encode(arguments['Bucket'])}{parts['url_path']}".partition("?")
+        query = "&".join(filter(None, (query, percent_encode_sequence(parts["query_string"]))))
+        request = Request(method, f"{self._base}{resource}{query and f'?{query}'}", headers, body, resource)
+        if self._signature is not None:
+            self._sign(request, self._hash(payload, body))
+        if payload is not None or method not in ("GET", "HEAD"):
+            headers["Content-Length"] = str(len(body if payload is None else payload))
+        return request
 
-    def _sign(self, request: Any) -> None:
+    def _sign(self, request: Request, payload: str) -> None:
+        assert self._signature is not None
         try:
-            self._signer.add_auth(request)
+            self._signature.sign(request, payload)
         except BaseException as error:
-            raise error.with_traceback(None) from error.__cause__  # frames of botocore hold the secret
+            raise error.with_traceback(None) from error.__cause__  # variables of those frames hold the secret
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:
         if payload is None:
@@ -173,23 +174,6 @@ class Store:
         if model.name == "ListObjectsV2":
             decode_list_object_v2(said, context)  # the event before the request asked for encoded keys
         return said
-
-
-class _Signature(S3SigV4Auth):  # type: ignore[misc]
-    """botocore's, but for the digest of the payload, which is known."""
-
-    def payload(self, request: Any) -> str:
-        return str(request.context["payload"])
-
-
-def _signer(version: Any, credentials: Any, region: str) -> Any:
-    """Return what signs requests; None if they are not to be signed."""
-    if version is UNSIGNED:
-        return None
-    kind: Any = _Signature if version in ("s3v4", "v4") else AUTH_TYPE_MAPS.get(version)
-    if kind is None:
-        raise UnknownSignatureVersionError(signature_version=version)
-    return kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
 
 
 def _refuse_unsendable(headers: dict[str, str]) -> None:
