@@ -1,8 +1,11 @@
 """Hashes a payload before it is sent: as a whole, and its parts at the same time on another core."""
 
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from queue import SimpleQueue
+
+from cdn_engine import threads
 
 __all__ = ["hash_payload"]
 
@@ -17,25 +20,52 @@ def hash_payload(
         part: Bytes of each part but the last; None if the parts' digests are not needed.
         pulse: Called after each block. An exception in it ends the hashing.
     """
-    whole, parts = sha256(), _Parts(part or 0)
-    with ThreadPoolExecutor(1, "cdn-upload") as other_core:
-        is_shared = part is not None and _can_start(other_core)
+    if part is not None:
+        return _hash_on_two_cores(blocks, _Parts(part), pulse)
+    whole = sha256()
+    for block in blocks:
+        with block:
+            whole.update(block)
+        pulse()
+    return whole.hexdigest(), []
+
+
+def _hash_on_two_cores(
+    blocks: Iterable[memoryview], parts: "_Parts", pulse: Callable[[], object]
+) -> tuple[str, list[str]]:
+    whole, block = sha256(), memoryview(b"")
+    begun: SimpleQueue[memoryview | None] = SimpleQueue()
+    done: SimpleQueue[None] = SimpleQueue()
+
+    def hash_parts() -> None:
+        while (given := begun.get()) is not None:
+            parts.update(given)
+            done.put(None)
+
+    other = threading.Thread(target=hash_parts, name="cdn-upload", daemon=True)
+    try:
+        has_started = _start(other)
         for block in blocks:
-            with block:
-                hashing = other_core.submit(parts.update, block) if is_shared else None
-                whole.update(block)
-                if hashing is not None:
-                    hashing.result()
-                elif part is not None:
-                    parts.update(block)
+            if has_started:
+                begun.put(block)
+            whole.update(block)
+            if has_started:
+                done.get()
+            else:
+                parts.update(block)
+            block.release()
             pulse()
+    finally:
+        begun.put(None)
+        threads.join([other])
+        block.release()
     return whole.hexdigest(), parts.finish()
 
 
-def _can_start(pool: ThreadPoolExecutor) -> bool:
+def _start(thread: threading.Thread) -> bool:
     try:
-        pool.submit(int)
-    except RuntimeError:  # the system has no thread for it
+        threads.start(thread)
+    except RuntimeError:  # the system has no thread
         return False
     return True
 

@@ -139,8 +139,6 @@ class State(SharedState):
             with self.lock:
                 self._impatient.add(body)
         self.check()
-        if self.in_calling_thread:
-            self.pulse()
         self._pace.keep(amount, body, self.wait)
 
     def count_sent(self, amount: int, began: float) -> float:
@@ -171,8 +169,10 @@ class State(SharedState):
         self.check()
 
     def check(self) -> None:
-        """Raise ``Over`` if the upload has ended."""
-        if self.ended_by is not None:
+        """Raise ``Over`` if the upload has ended. A calling thread that makes the requests keeps watch first."""
+        if self.in_calling_thread:
+            self.pulse()
+        elif self.ended_by is not None:
             raise Over
 
     # For the thread that leads
@@ -208,7 +208,8 @@ class State(SharedState):
             self.keep_watch()
         except BaseException as error:  # of the callback, or Ctrl-C: no failure of the request, which is not retried
             self.interrupt(error)
-        self.check()
+        if self.ended_by is not None:
+            raise Over
 
     def report(self) -> None:
         """Call the callback with what has been counted since the last call."""
