@@ -10,9 +10,14 @@ import time
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError
 from payloads import PART, size_id
 from scripted_server import answering, dripping, stalling
 
+from cdn_engine.upload.body import Body
+from cdn_engine.upload.source import MemorySource
+from cdn_engine.upload.state import Over, State
+from cdn_engine.wire.deadline import Deadline
 from cdn_manager import DeadlineExceededError
 
 pytestmark = pytest.mark.portable
@@ -74,14 +79,19 @@ def test_progress_is_called_and_can_end_the_upload_at_every_stage(waiting):
     assert threads == {threading.current_thread()}
 
 
-@pytest.mark.parametrize("error", [OSError("mine"), TimeoutError("mine"), ConnectionResetError("mine")])
+@pytest.mark.parametrize(
+    "error", [TimeoutError("mine"), ConnectionClosedError(endpoint_url="mine")], ids=lambda error: type(error).__name__
+)
 def test_exception_of_progress_is_not_taken_for_one_of_the_network(waiting, error):
     def progress(count):
+        counts.append(count)
         raise error
 
+    counts = []
     with pytest.raises(type(error), match="mine") as raised:
         waiting(progress)
     assert raised.value is error
+    assert len(counts) == 1
 
 
 def test_deadline_ends_the_upload_at_every_stage(waiting):
@@ -101,6 +111,29 @@ def test_ctrl_c_ends_the_upload_at_every_stage(waiting):
     with pytest.raises(KeyboardInterrupt):
         waiting(press_soon)
     timers[0].join()
+
+
+def body_of(state):
+    """Return the body of a request that the calling thread makes."""
+    state.in_calling_thread = True
+    return Body(MemorySource(memoryview(bytes(PART))), 0, PART, state)
+
+
+def test_progress_is_called_while_bytes_flow():
+    counts = []
+    body = body_of(State("bucket/key", Deadline(None), callback=counts.append))
+    for _ in body.pieces():
+        assert sum(counts) == body.sent
+    assert len(counts) > 10
+
+
+def test_deadline_ends_an_upload_whose_bytes_flow():
+    state = State("bucket/key", Deadline(0.0))
+    body = body_of(state)
+    with pytest.raises(Over):
+        list(body.pieces())
+    assert isinstance(state.ended_by, DeadlineExceededError)
+    assert body.sent == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, PART], ids=size_id)
