@@ -8,7 +8,6 @@ import errno
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Callable
 from io import FileIO
 
@@ -18,6 +17,7 @@ from cdn_engine.download.journal import Journal
 from cdn_engine.download.lock import Lock
 from cdn_engine.download.obstacle import check_final_name
 from cdn_engine.download.own_file import open_own, stat_own, unlink_own
+from cdn_engine.download.permissions import take_permissions
 from cdn_engine.errors import UnsafePathError
 from cdn_engine.paths import RESERVED_PREFIX, Target
 from cdn_engine.wire.deadline import Deadline
@@ -31,8 +31,6 @@ _RESERVED = 1 << 20
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 _COPIED = 1 << 20  # bytes that are copied at a time
-
-_PERMISSIONS = 0o777  # without the bits by which a program runs with its owner's rights
 
 
 class Partial:
@@ -262,7 +260,7 @@ class Partial:
                 not be synced, the file is there, and a power cut may undo that.
         """
         with self.open() as file:
-            self._take_permissions(file)
+            take_permissions(file, self.folder.directory, self._final_name)
             self._sync(file)
         if not is_wanted():
             return
@@ -275,25 +273,6 @@ class Partial:
     def rename(self, name: str) -> None:
         """Give the final name to a file beside it."""
         self.folder.directory.replace(name, self._final_name)
-
-    def _take_permissions(self, file: FileIO) -> None:
-        """Give the partial the permissions of the file it replaces, and its owner and group where that is allowed."""
-        if sys.platform == "win32":
-            return
-        try:
-            replaced = self.folder.directory.stat(self._final_name)
-        except FileNotFoundError:
-            return
-        if not stat.S_ISREG(replaced.st_mode):
-            return
-        own = os.fstat(file.fileno())
-        with contextlib.suppress(OSError):
-            if own.st_gid != replaced.st_gid:
-                os.fchown(file.fileno(), -1, replaced.st_gid)
-            if own.st_uid != replaced.st_uid:
-                os.fchown(file.fileno(), replaced.st_uid, -1)
-        with contextlib.suppress(OSError):  # a file system without permissions, or another user's partial
-            os.fchmod(file.fileno(), replaced.st_mode & _PERMISSIONS)
 
     def discard(self) -> None:
         """Remove the partial and its journal. The journal goes first: it must never vouch for bytes that are gone."""
