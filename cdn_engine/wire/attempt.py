@@ -7,17 +7,15 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["TICK", "Attempt", "Ended", "current"]
+__all__ = ["TICK", "Attempt", "Ended"]
 
 Answer = TypeVar("Answer")
 
 TICK = 0.05  # seconds between two pulses
 
 _DROP_WHAT_IS_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER
-
-_running = threading.local()
 
 
 class Ended(BaseException):
@@ -42,8 +40,6 @@ class Attempt:
 
     Attributes:
         timeout: Seconds that it may wait for the network at its present stage; None for any time.
-
-    Within its ``with`` block, it is the request that this thread opens a connection for.
     """
 
     def __init__(self, read_timeout: float | None = None, pulse: Callable[[], object] | None = None) -> None:
@@ -53,14 +49,6 @@ class Attempt:
         self._lock = threading.Lock()  # so that no cut comes after ``leave``
         self._socket: Any = None
         self._is_cut = False
-        self._outer: Attempt | None = None
-
-    def __enter__(self) -> Self:
-        self._outer, _running.attempt = current(), self
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _running.attempt, self._outer = self._outer, None
 
     def wait(self, connection_socket: Any, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """Call what may wait for a socket, at most ``timeout`` seconds. Pulse while it does.
@@ -95,14 +83,11 @@ class Attempt:
         Raises:
             Ended: The pulse has raised.
         """
-        outer, _running.attempt = current(), None  # what it may request is not this request
         try:
             if self.pulse is not None:
                 self.pulse()
         except BaseException as error:
             raise Ended(error) from None
-        finally:
-            _running.attempt = outer
 
     def use(self, connection_socket: Any) -> None:
         """Take note of the socket that the request uses from now on, also while it is still being connected.
@@ -117,8 +102,6 @@ class Attempt:
 
     def leave(self) -> None:
         """Take note that the connection is closed, or free for other requests, which a cut would hit from now on."""
-        if current() is self:  # Ctrl-C came in ``__exit__``
-            _running.attempt = None
         with self._lock:
             if self._socket is not None:
                 self._socket.running = None
@@ -130,11 +113,6 @@ class Attempt:
             self._is_cut = True
             if self._socket is not None:
                 _break(self._socket)
-
-
-def current() -> Attempt | None:
-    """Return the attempt that this thread opens a connection for; None if its request is none."""
-    return getattr(_running, "attempt", None)
 
 
 def _break(connection_socket: Any) -> None:

@@ -60,7 +60,9 @@ class _Connection(HTTPConnection):
         # As urllib3's own, which its SOCKS support replaces too; but the attempt knows the socket while it connects.
         failure: Exception = OSError("the name has no address")
         try:
-            for family, kind, protocol, _, address in resolve(self._dns_host.strip("[]"), self.port):
+            for family, kind, protocol, _, address in resolve(
+                self._dns_host.strip("[]"), self.port, self.running
+            ):
                 try:
                     return self._connect(PlainSocket(family, kind, protocol), address)
                 except OSError as error:
@@ -75,7 +77,7 @@ class _Connection(HTTPConnection):
 
     def _connect(self, connection: PlainSocket, address: Any) -> PlainSocket:
         try:
-            _use(connection)
+            self._use(connection)
             for option in self.socket_options or ():
                 connection.setsockopt(*option)
             connection.settimeout(self.timeout)
@@ -87,17 +89,15 @@ class _Connection(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        _use(self.sock)
+        self._use(self.sock)
+
+    def _use(self, connection: Any) -> None:
+        if self.running is not None:
+            self.running.use(connection)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
     pass
-
-
-def _use(connection: Any) -> None:
-    running = attempt.current()
-    if running is not None:
-        running.use(connection)
 
 
 class HTTPPool(HTTPConnectionPool):

@@ -7,21 +7,20 @@ from concurrent.futures import Future
 from typing import Any
 
 from cdn_engine import threads
-from cdn_engine.wire import attempt
+from cdn_engine.wire.attempt import TICK, Attempt
 
 __all__ = ["resolve"]
 
 
-def resolve(host: str, port: int) -> list[Any]:
+def resolve(host: str, port: int, running: Attempt | None) -> list[Any]:
     """Return what ``socket.getaddrinfo`` returns.
 
     It may take half a minute where no name server answers, and neither Ctrl-C nor a pulse comes through meanwhile: it
-    is asked in a thread if the running attempt pulses.
+    is asked in a thread if the attempt pulses, which ends by itself when the system gives up.
 
     Raises:
         socket.gaierror: The name has no address.
     """
-    running = attempt.current()
     if running is None or running.pulse is None:
         return _ask(host, port)
     with contextlib.suppress(socket.gaierror):  # it is a name
@@ -30,7 +29,7 @@ def resolve(host: str, port: int) -> list[Any]:
     threads.start(threading.Thread(target=_answer, args=(found, host, port), name="cdn-resolve", daemon=True))
     while True:
         try:
-            return found.result(attempt.TICK)
+            return found.result(TICK)
         except TimeoutError:
             running.beat()
 

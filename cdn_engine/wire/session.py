@@ -28,7 +28,7 @@ from cdn_engine.wire.proxy import find_proxy
 from cdn_engine.wire.refusal import raise_if_not_a_store
 from cdn_engine.wire.reply import Reply
 from cdn_engine.wire.signature import Request
-from cdn_engine.wire.sockets import TLSSocket
+from cdn_engine.wire.sockets import TLSContext
 from cdn_engine.wire.tls import tls_context
 
 __all__ = ["MOST_UNSENT", "Session"]
@@ -217,6 +217,7 @@ class Session:
         if proxy.startswith("https:"):
             bundle, certificate = settings.get("proxy_ca_bundle"), settings.get("proxy_client_cert")
             options["proxy_ssl_context"] = _context(bundle, certificate)
+            options.setdefault("ssl_context", options["proxy_ssl_context"])  # urllib3 2.3 takes this one for http
         manager = urllib3.ProxyManager(
             proxy,
             proxy_headers=ProxyConfiguration().proxy_headers_for(proxy),
@@ -239,12 +240,10 @@ def _connect(connection: Any, pool: HTTPConnectionPool, has_tunnel: bool, runnin
     """Open a connection unless it is open."""
     if not connection.is_closed:
         running.use(connection.sock)
-        return
-    with running:
-        if has_tunnel:
-            pool._prepare_proxy(connection)
-        else:
-            connection.connect()
+    elif has_tunnel:
+        pool._prepare_proxy(connection)
+    else:
+        connection.connect()
 
 
 def _host_of(url: str) -> str:
@@ -256,8 +255,7 @@ def _host_of(url: str) -> str:
 
 def _context(bundle: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
     """Return a context whose sockets the running attempt knows, with a client's certificate if there is one."""
-    context = tls_context(bundle)
-    context.sslsocket_class = TLSSocket
+    context = tls_context(bundle, TLSContext)
     if certificate is not None:
         context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
     return context

@@ -11,7 +11,7 @@ from urllib3.util import wait_for_write
 
 from cdn_engine.wire import attempt
 
-__all__ = ["PlainSocket", "TLSSocket"]
+__all__ = ["PlainSocket", "TLSContext", "TLSSocket"]
 
 _CONNECTING = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
@@ -59,7 +59,7 @@ class PlainSocket(socket.socket):
 
 
 class TLSSocket(ssl.SSLSocket):
-    """A TLS socket. It takes the descriptor of the plain one before it shakes hands.
+    """A TLS socket.
 
     Attributes:
         running: The attempt that uses it; None without one.
@@ -68,12 +68,10 @@ class TLSSocket(ssl.SSLSocket):
     running: attempt.Attempt | None = None
 
     def do_handshake(self, block: bool = False) -> None:
-        running = attempt.current()
-        if running is None:
+        if self.running is None:
             super().do_handshake(block)
         else:
-            running.use(self)
-            running.wait(self, super().do_handshake)
+            self.running.wait(self, super().do_handshake)
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002 - what all of ssl's ``recv...`` call
         if self.running is None:
@@ -90,6 +88,23 @@ class TLSSocket(ssl.SSLSocket):
             super().sendall(data, flags)
         else:
             _send_all(self, data, self.running)
+
+
+class TLSContext(ssl.SSLContext):
+    """A context for clients, whose sockets belong to the attempt of the socket that they wrap."""
+
+    def wrap_socket(self, sock: Any, *arguments: Any, **options: Any) -> TLSSocket:
+        self.sslsocket_class = TLSSocket
+        options["do_handshake_on_connect"] = False
+        wrapped: Any = super().wrap_socket(sock, *arguments, **options)
+        try:
+            if sock.running is not None:
+                sock.running.use(wrapped)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped  # type: ignore[no-any-return]
 
 
 def _send_all(connection_socket: PlainSocket | TLSSocket, data: Any, running: attempt.Attempt) -> None:

@@ -20,7 +20,7 @@ def ca_bundle() -> tuple[str, str]:
     return get_cert_path(True), "botocore"
 
 
-def tls_context(bundle: str | None = None) -> ssl.SSLContext:
+def tls_context(bundle: str | None = None, kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
     """Return a context that verifies the certificate and the host name.
 
     It accepts what OpenSSL accepts by default, on every Python: a private CA whose certificate lacks extensions
@@ -28,12 +28,13 @@ def tls_context(bundle: str | None = None) -> ssl.SSLContext:
 
     Args:
         bundle: File or directory with CA certificates; None for the one in the environment, or botocore's own.
+        kind: The class of the context.
 
     Raises:
         OSError: The bundle cannot be read or holds no certificate; it is named.
     """
     path, origin = (bundle, "configuration") if bundle is not None else ca_bundle()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         if os.path.isdir(path):

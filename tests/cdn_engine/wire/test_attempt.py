@@ -10,7 +10,7 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from payloads import Content
-from scripted_server import ScriptedServer, answering, dripping, refusing_unread, stalling
+from scripted_server import ScriptedServer, answering, dripping, refusing_unread, resetting, stalling
 
 from cdn_engine.wire.attempt import Attempt
 from cdn_manager import CDNCredentials, CDNManager
@@ -144,6 +144,16 @@ def test_cut_after_the_answer_spares_the_connection_which_may_serve_others(serve
     attempt.cut()
     put(client, Attempt())
     assert [request.connection for request in server.requests] == [1, 1]
+
+
+def test_attempt_lets_go_of_a_connection_that_broke(served):
+    """Its descriptor may be another connection's by the time of a cut."""
+    server, client = served
+    server.fault("PutObject", resetting())
+    attempt = Attempt()
+    with pytest.raises(BotoCoreError):
+        put(client, attempt)
+    assert attempt._socket is None
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])

@@ -5,6 +5,7 @@ import threading
 import weakref
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 from payloads import Content
@@ -29,7 +30,8 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with CDNManager(CDNCredentials(server.url, "", "", "w", "ws")) as manager:
+    once = Config(retries={"total_max_attempts": 1})  # of boto3's own requests
+    with CDNManager(CDNCredentials(server.url, "", "", "w", "ws"), once) as manager:
         yield manager.upload_client
 
 
@@ -163,7 +165,7 @@ def test_refusal_has_the_type_that_boto3_gives_it(code, answered, client, server
 def test_refusal_of_head_has_the_code_that_boto3_gives_it(status, answered, client, server):
     with pytest.raises(ClientError) as ours:
         answered(head(f"{status} -", "Content-Length: 100"), "HeadObject")
-    server.fault("HEAD", *[sending(head(f"{status} -", "Content-Length: 100"))] * 5)
+    server.fault("HEAD", sending(head(f"{status} -", "Content-Length: 100")))
     with pytest.raises(ClientError) as theirs:
         client.head_object(**NAMED)
     assert ours.value.response["Error"]["Code"] == theirs.value.response["Error"]["Code"] == str(status)

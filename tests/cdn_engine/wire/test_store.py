@@ -155,6 +155,23 @@ def test_payload_over_https_is_signed_if_the_caller_wishes(signing, opened, monk
 
 
 @PORTABLE
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://store.invalid:80", "store.invalid"), ("http://STORE.invalid:8080/path", "store.invalid:8080"),
+        ("http://[2001:db8::1]", "[2001:db8::1]"),
+    ],
+)  # fmt: skip
+def test_host_is_named_as_it_is_signed(url, host, server, opened, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, server.url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    client_of(opened, url).store.call("PutObject", {"Bucket": "bucket", "Key": "key"}, Attempt(), Content(b"abc"))
+    assert server.requests[0].headers["host"] == host
+
+
+@PORTABLE
 def test_bucket_that_names_another_host_is_asked_for_at_the_given_one(server, opened):
     arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/mine"
     client_of(opened, server.url).store.call("PutObject", {"Bucket": arn, "Key": "key"}, Attempt(), Content(b"abc"))
