@@ -25,8 +25,23 @@ __all__ = ["BarsDisplay"]
 _NAME_WIDTH = 32  # characters of a bar's name, so that the bar and its figures fit into a line of 100
 
 
+class _Bar:
+    """What a running transfer has moved, and the bar that shows it."""
+
+    def __init__(self, size: int | None) -> None:
+        self.size = size
+        self.bytes = 0
+        self.resumed = 0
+        self.reused = 0  # of what it has resumed, the bytes that the bar knows of: these do not count for its speed
+        self.task: TaskID | None = None
+
+
 class BarsDisplay(LinesDisplay):
-    """Draws a bar for each running transfer, and one for all of them."""
+    """Draws a bar for each running transfer, and one for all of them.
+
+    The threads of the pool only count. What they have counted is shown once in a moment, and a transfer that has ended
+    before the second moment gets no bar: rich takes longer to draw one than a small object takes.
+    """
 
     wants_sizes = True
 
@@ -43,7 +58,9 @@ class BarsDisplay(LinesDisplay):
             transient=True,
             redirect_stdout=sys.stdout.isatty(),
         )
-        self.bars: dict[Transfer, TaskID] = {}
+        self.bars: dict[Transfer, _Bar] = {}  # of the transfers that run
+        self.seen: set[Transfer] = set()  # those that ran a moment ago
+        self.reused = 0  # as that of a bar, for the one for all of them
         self.overall = self.progress.add_task(self.files(), total=self.total, note="", visible=self.count > 1)
 
     def __enter__(self) -> Self:
@@ -54,28 +71,20 @@ class BarsDisplay(LinesDisplay):
         self.progress.stop()
 
     def begin(self, transfer: Transfer) -> None:
-        name = printable(transfer.key)
-        if len(name) > _NAME_WIDTH:
-            name = f"…{name[1 - _NAME_WIDTH :]}"
-        self.bars[transfer] = self.progress.add_task(name, total=transfer.size, note="")
+        self.bars[transfer] = _Bar(transfer.size)
 
     def expect(self, transfer: Transfer, size: int | None) -> None:
         super().expect(transfer, size)
-        self.progress.update(self.bars[transfer], total=size)
-        self._update_overall()
+        self.bars[transfer].size = size
 
     def resume(self, transfer: Transfer, count: int) -> None:
-        with self.lock:
-            super().resume(transfer, count)
-            # A reset, because an advance would count these bytes for the speed.
-            self.progress.reset(self.bars[transfer], completed=count, note=f"{size_text(count)} resumed")
-            self.progress.reset(self.overall, completed=self.bytes)
+        super().resume(transfer, count)
+        self.bars[transfer].bytes += count
+        self.bars[transfer].resumed = count
 
     def advance(self, transfer: Transfer, count: int) -> None:
-        with self.lock:
-            super().advance(transfer, count)
-            for bar in (self.bars[transfer], self.overall):
-                self.progress.update(bar, advance=count)  # unlike advance(), without a negative count in the speed
+        super().advance(transfer, count)
+        self.bars[transfer].bytes += count
 
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
         super().finish(transfer, result, seconds)
@@ -86,11 +95,28 @@ class BarsDisplay(LinesDisplay):
         self._remove(transfer)
 
     def tick(self) -> None:
-        """Do nothing: rich draws the bars in a thread of its own."""
+        """Bring the bars up to date; rich draws them in a thread of its own."""
+        running = self.bars.copy()
+        for transfer in running.keys() & self.seen:
+            self._show(transfer, running[transfer])
+        self.seen = set(running)
+        if self.resumed != self.reused:
+            self.reused = self.resumed
+            self.progress.reset(self.overall, completed=self.bytes)
+        self.progress.update(self.overall, description=self.files(), total=self.total, completed=self.bytes)
+
+    def _show(self, transfer: Transfer, bar: _Bar) -> None:
+        if bar.task is None:
+            name = printable(transfer.key)
+            if len(name) > _NAME_WIDTH:
+                name = f"…{name[1 - _NAME_WIDTH :]}"
+            bar.task = self.progress.add_task(name, note="")
+        if bar.resumed != bar.reused:
+            bar.reused = bar.resumed
+            self.progress.reset(bar.task, completed=bar.resumed, note=f"{size_text(bar.resumed)} resumed")
+        self.progress.update(bar.task, total=bar.size, completed=bar.bytes)
 
     def _remove(self, transfer: Transfer) -> None:
-        self._update_overall()
-        self.progress.remove_task(self.bars.pop(transfer))
-
-    def _update_overall(self) -> None:
-        self.progress.update(self.overall, description=self.files(), total=self.total)
+        bar = self.bars.pop(transfer)
+        if bar.task is not None:
+            self.progress.remove_task(bar.task)

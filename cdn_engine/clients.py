@@ -6,6 +6,8 @@ methods in the place of boto3's.
 """
 
 import functools
+import gzip
+import json
 import os
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +17,7 @@ import boto3.session
 import botocore.session
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.loaders import Loader
+from botocore.loaders import JSONFileLoader, Loader
 
 from cdn_engine.download import download_file
 from cdn_engine.errors import CDNError
@@ -41,6 +43,17 @@ _IMPOSED = {
 _IMPOSED_S3 = {"addressing_style": "path", "use_accelerate_endpoint": False, "use_dualstack_endpoint": False}
 
 
+class _ModelFiles(JSONFileLoader):  # type: ignore[misc]  # which has no types
+    """botocore's, but for plain dictionaries: they keep their order too, and take half the time to make and to free."""
+
+    def load_file(self, file_path: str) -> Any:
+        for suffix, opened in ((".json", open), (".json.gz", gzip.open)):
+            if os.path.isfile(file_path + suffix):
+                with opened(file_path + suffix, "rb") as file:
+                    return json.loads(file.read())
+        return None
+
+
 class _Loader(Loader):  # type: ignore[misc]
     """botocore's, but for a search of its 400 services for S3, which takes as long as to read half of S3's model."""
 
@@ -49,7 +62,9 @@ class _Loader(Loader):  # type: ignore[misc]
 
 
 # Shared by all sessions: it caches the service models, and reading those is most of the cost of a client.
-_LOADER = _Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+_LOADER = _Loader(
+    extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False, file_loader=_ModelFiles()
+)
 
 # boto3.crt ignores a custom endpoint and talks to AWS (boto3#4839).
 _CLASSIC = TransferConfig(preferred_transfer_client="classic")

@@ -13,6 +13,7 @@ from cdn_cli.console import Output, print_event
 from cdn_cli.displays import choose
 from cdn_cli.progress import LinesDisplay
 from cdn_cli.transfer import Transfer
+from cdn_manager import TransferResult
 
 pytestmark = pytest.mark.portable
 
@@ -96,14 +97,45 @@ def bars(*transfers):
     display = BarsDisplay(transfers, False, Console(file=io.StringIO(), force_terminal=True))
     for transfer in transfers:
         display.begin(transfer)
+    display.tick()
     return display, display.progress.tasks[0]
+
+
+def test_only_a_transfer_that_lasts_gets_a_bar():
+    display, total = bars(MODEL, OTHER)
+    display.advance(OTHER, 500)
+    display.finish(OTHER, TransferResult("models", "other", 500, None, None, False, 500, 0, None), 0.1)
+    display.tick()
+    assert [task.description for task in display.progress.tasks] == ["1 of 2 files", "model"]
+    display.fail(MODEL, OSError())
+    assert display.progress.tasks == [total]
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at the start", "after a wait"])
+def test_bar_says_how_much_is_resumed_and_leaves_it_out_of_the_speed(waits):
+    display, _ = bars(MODEL)
+    clock = [0.0]
+    display.progress.get_time = lambda: clock[0]
+    if waits:
+        display.tick()
+    display.expect(MODEL, 1_000_000)
+    display.resume(MODEL, 900_000)
+    display.tick()
+    bar = display.progress.tasks[1]
+    assert (bar.completed, bar.total, bar.fields["note"]) == (900_000, 1_000_000, "900.0 kB resumed")
+    for clock[0] in (1.0, 2.0, 3.0):
+        display.advance(MODEL, 1000)
+        display.tick()
+    assert bar.speed == 1000
 
 
 def test_total_bar_shows_the_size_once_every_size_is_known():
     display, total = bars(MODEL, OTHER)
     display.expect(MODEL, 1000)
+    display.tick()
     assert total.total is None
     display.expect(OTHER, 500)
+    display.tick()
     assert total.total == 1500
 
 
@@ -112,6 +144,7 @@ def test_total_bar_leaves_out_the_size_of_a_failed_transfer():
     display.expect(MODEL, 1000)
     display.expect(OTHER, None)
     display.fail(OTHER, OSError())
+    display.tick()
     assert total.total == 1000
 
 
@@ -120,10 +153,13 @@ def test_resumed_bytes_do_not_count_for_the_speed_of_the_total_bar():
     clock = [0.0]
     display.progress.get_time = lambda: clock[0]
     display.advance(OTHER, 1000)
+    display.tick()
     clock[0] = 1.0
     display.resume(MODEL, 900_000)
+    display.tick()
     for clock[0] in (2.0, 3.0, 4.0):
         display.advance(MODEL, 1000)
+        display.tick()
     assert total.completed == 904_000
     assert total.speed == 1000
 
@@ -135,6 +171,7 @@ def test_bytes_that_are_sent_again_do_not_show_as_a_negative_speed():
     display.progress.get_time = lambda: clock[0]
     for clock[0], count in ((1.0, 100), (2.0, 100), (3.0, -200)):
         display.advance(model, count)
+        display.tick()
     assert total.completed == 0
     assert total.speed > 0
 
@@ -142,4 +179,5 @@ def test_bytes_that_are_sent_again_do_not_show_as_a_negative_speed():
 def test_bar_for_all_files_does_not_count_a_failed_one_as_done():
     display, total = bars(MODEL, OTHER)
     display.fail(OTHER, OSError())
+    display.tick()
     assert total.description == "0 of 2 files, 1 failed"

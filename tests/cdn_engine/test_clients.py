@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 
+import boto3.session
 import pytest
 import trustme
 from botocore.config import Config
 from botocore.exceptions import SSLError
-from botocore.loaders import JSONFileLoader
 from scripted_server import ScriptedServer
 
 from cdn_manager import CDNCredentials, CDNError, CDNManager, NotAStoreError
@@ -268,10 +268,26 @@ def test_client_is_made_without_a_look_at_the_services_other_than_s3(monkeypatch
         assert manager.download_client.waiter_names
 
 
+def test_model_of_s3_is_the_one_that_boto3_reads():
+    ours, theirs = manager_of("http://127.0.0.1:9"), boto3.session.Session("key", "secret", region_name="us-east-1")
+    with ours as manager:
+        model = manager.download_client.meta.service_model
+        expected = theirs.client("s3").meta.service_model
+        assert model.metadata == expected.metadata
+        assert model.operation_names == expected.operation_names
+        for name in model.operation_names:
+            one, other = model.operation_model(name), expected.operation_model(name)
+            for shape in ("input_shape", "output_shape"):
+                assert repr(getattr(one, shape)) == repr(getattr(other, shape))
+                assert list(getattr(getattr(one, shape), "members", ())) == list(
+                    getattr(getattr(other, shape), "members", ())
+                )
+
+
 def test_only_the_first_client_reads_the_service_model(monkeypatch):
     manager_of("http://127.0.0.1:9").close()
     read = []
-    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: read.append(path))
+    monkeypatch.setattr("cdn_engine.clients._ModelFiles.load_file", lambda _, path: read.append(path))
     manager_of("http://127.0.0.1:9").close()
     assert read == []
 
