@@ -32,7 +32,6 @@ class _Bar:
         self.size = size
         self.bytes = 0
         self.resumed = 0
-        self.reused = 0  # of what it has resumed, the bytes that the bar knows of: these do not count for its speed
         self.task: TaskID | None = None
 
 
@@ -60,7 +59,7 @@ class BarsDisplay(LinesDisplay):
         )
         self.bars: dict[Transfer, _Bar] = {}  # of the transfers that run
         self.seen: set[Transfer] = set()  # those that ran a moment ago
-        self.reused = 0  # as that of a bar, for the one for all of them
+        self.reused = 0  # bytes of earlier runs that the bar for all of them knows of
         self.overall = self.progress.add_task(self.files(), total=self.total, note="", visible=self.count > 1)
 
     def __enter__(self) -> Self:
@@ -102,7 +101,7 @@ class BarsDisplay(LinesDisplay):
         self.seen = set(running)
         if self.resumed != self.reused:
             self.reused = self.resumed
-            self.progress.reset(self.overall, completed=self.bytes)
+            self.progress.reset(self.overall, completed=self.bytes)  # an update would count them for the speed
         self.progress.update(self.overall, description=self.files(), total=self.total, completed=self.bytes)
 
     def _show(self, transfer: Transfer, bar: _Bar) -> None:
@@ -111,10 +110,8 @@ class BarsDisplay(LinesDisplay):
             if len(name) > _NAME_WIDTH:
                 name = f"…{name[1 - _NAME_WIDTH :]}"
             bar.task = self.progress.add_task(name, note="")
-        if bar.resumed != bar.reused:
-            bar.reused = bar.resumed
-            self.progress.reset(bar.task, completed=bar.resumed, note=f"{size_text(bar.resumed)} resumed")
-        self.progress.update(bar.task, total=bar.size, completed=bar.bytes)
+        note = f"{size_text(bar.resumed)} resumed" if bar.resumed else ""
+        self.progress.update(bar.task, total=bar.size, completed=bar.bytes, note=note)
 
     def _remove(self, transfer: Transfer) -> None:
         bar = self.bars.pop(transfer)

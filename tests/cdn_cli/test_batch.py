@@ -74,13 +74,18 @@ def test_failed_transfer_does_not_affect_the_others():
 
 def test_transfer_that_has_ended_is_shown_while_others_run():
     shown = threading.Event()
+    both = threading.Barrier(2, timeout=60)
 
     class Telling(Display):
         def finish(self, transfer, *_):
             if transfer.key == "0":
                 shown.set()
 
-    batch = silent_batch(lambda transfer, _: transfer.key == "0" or shown.wait(60), 2, jobs=2)
+    def move(transfer, progress):
+        both.wait()
+        return transfer.key == "0" or shown.wait(60)
+
+    batch = silent_batch(move, 2, jobs=2)
     batch.display = Telling()
     batch.run()
     assert list(batch.done.values()) == [True, True]

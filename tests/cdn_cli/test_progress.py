@@ -103,6 +103,7 @@ def bars(*transfers):
 
 def test_only_a_transfer_that_lasts_gets_a_bar():
     display, total = bars(MODEL, OTHER)
+    assert display.progress.tasks == [total]
     display.advance(OTHER, 500)
     display.finish(OTHER, TransferResult("models", "other", 500, None, None, False, 500, 0, None), 0.1)
     display.tick()
