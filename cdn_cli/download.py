@@ -38,6 +38,7 @@ def run(options: Namespace) -> int:
         if not sizes:
             return FAILED
         refused = _refuse(sizes)
+        root = os.path.realpath(folder)
         transfers = [
             Transfer(key, os.path.join(folder, *key.split("/")), None if key in refused else size)
             for key, size in sizes.items()
@@ -46,7 +47,8 @@ def run(options: Namespace) -> int:
         def move(transfer: Transfer, progress: Progress) -> TransferResult:
             if transfer.key in refused:
                 raise UnsafePathError(refused[transfer.key])
-            path = local_path(bucket, transfer.key) if options.into is None else path_below(folder, transfer.key)
+            place = local_path if options.into is None else path_below
+            path = place(folder, transfer.key, root)
             size = transfer.size
             if size is None and batch.display.wants_sizes:
                 size = _object_size(client, bucket, transfer.key)

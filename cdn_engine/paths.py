@@ -129,13 +129,14 @@ def check_key(bucket: str, key: str) -> None:
         raise _refusal(f"{bucket}/{key}", f"no machine could download this key to its own name: {problem}")
 
 
-def local_path(folder: str, key: str) -> Target:
+def local_path(folder: str, key: str, root: str | None = None) -> Target:
     """Return the target ``folder/key``, provided it lies below ``folder``.
 
     Args:
         folder: A directory in the working directory, named like the bucket. It may be a symbolic link and need not
             exist.
         key: The object's key.
+        root: ``os.path.realpath(folder)``, if it is known.
 
     Returns:
         The target, with the links in its directories resolved.
@@ -148,16 +149,17 @@ def local_path(folder: str, key: str) -> Target:
     problem = _objection(folder, _WINDOWS)
     if problem is not None:
         raise _refusal(f"{folder}/{key}", f"the folder cannot be a directory in the working directory: {problem}")
-    return _below(folder, key, f"{folder}/{key}")
+    return _below(folder, key, f"{folder}/{key}", root)
 
 
-def path_below(base: str, key: str) -> Target:
+def path_below(base: str, key: str, root: str | None = None) -> Target:
     """Return the target ``base/key``, provided it lies below ``base``.
 
     Args:
         base: Any directory. It is the operator's choice, never a name from the network. It may be a symbolic link and
             need not exist.
         key: The object's key.
+        root: ``os.path.realpath(base)``, if it is known.
 
     Returns:
         The target, with the links in its directories resolved.
@@ -167,16 +169,16 @@ def path_below(base: str, key: str) -> Target:
 
     Thread-safety: safe; nothing is created. A directory that is replaced by a link later is not followed.
     """
-    return _below(base, key, key)
+    return _below(base, key, key, root)
 
 
-def _below(base: str, key: str, subject: str) -> Target:
+def _below(base: str, key: str, subject: str, root: str | None) -> Target:
     problem = objection_to_key(key)
     if problem is not None:
         text = f"the key cannot be a path below {base!r}: {problem}"
         raise _refusal(subject, f"{text}; in Python, fetch(path=...) downloads it under a name of your choice")
     *directories, name = key.split("/")
-    root = os.path.realpath(base)
+    root = root or os.path.realpath(base)
     # Without a link on the way there is nothing to resolve; on Windows, other things than links lead elsewhere.
     ways = (os.path.join(root, *directories[:end]) for end in range(1, len(directories) + 1))
     if not _WINDOWS and not any(map(os.path.islink, ways)):

@@ -149,12 +149,13 @@ class Directory:
         if descriptor is not None and descriptor >= 0:
             os.close(descriptor)
 
-    def _join(self, name: str) -> str:
+    def join(self, name: str) -> str:
+        """Return the path of an entry."""
         return os.path.join(self.path, name)
 
     def _at(self, name: str) -> str:
-        return self._join(name) if self._descriptor is None else name
+        return self.join(name) if self._descriptor is None else name
 
     def _named(self, error: OSError, name: str) -> OSError:
         """Return the error with the whole path of an entry, and no second one."""
-        return OSError(error.errno, error.strerror, self._join(name))
+        return OSError(error.errno, error.strerror, self.join(name))

@@ -93,7 +93,7 @@ class Folder:
             self._open = None
         while self._new:
             parent, name = self._new[-1]  # not taken off before all is done, for the call that Ctrl-C makes necessary
-            path = os.path.join(parent.path, name)
+            path = parent.join(name)
             with _guard:
                 users = _made.get(path)
                 if users is not None:
@@ -120,10 +120,17 @@ class Folder:
         """
         for directory in self.to_sync():
             directory.sync()
+        self.settle()
 
     def to_sync(self) -> list[Directory]:
-        """Return what ``sync`` syncs, for those who do that for several files at once."""
+        """Return what ``sync`` syncs, for those who do that for several files at once, and then call ``settle``."""
         return [self.directory, *(parent for parent, _ in reversed(self._new))]
+
+    def settle(self) -> None:
+        """Take note that there is a file in the directory, and on the disk: those on the way are no longer new."""
+        with _guard:
+            for parent, name in self._new:
+                _made.pop(parent.join(name), None)
 
     def _walk(self, create: bool) -> None:
         self._open, names = self._nearest(create)
@@ -151,7 +158,7 @@ class Folder:
             names.insert(0, name)
 
     def _step(self, parent: Directory, name: str, create: bool) -> Directory:
-        path = os.path.join(parent.path, name)
+        path = parent.join(name)
         with _guard:
             try:
                 child = parent.child(name)

@@ -21,8 +21,10 @@ _ORDINARY = frozenset(map(chr, range(0x20, 0x7F))) - frozenset('<>:"/\\|?*')
 _TRIED = 32  # characters; more would not fit into a name where each takes several bytes
 
 
-def check_final_name(directory: Directory, name: str) -> None:
+def check_final_name(directory: Directory, name: str) -> bool:
     """Raise what renaming a file to ``name`` would raise, as far as that can be known.
+
+    Returns True if there is something of this name, which will be replaced.
 
     Raises:
         IsADirectoryError: A directory has the name.
@@ -35,7 +37,7 @@ def check_final_name(directory: Directory, name: str) -> None:
         found = directory.stat(name)
     except FileNotFoundError:
         _try_unusual_characters(directory, name)
-        return
+        return False
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "a directory has this name: remove it, or choose another path", path)
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
@@ -47,6 +49,7 @@ def check_final_name(directory: Directory, name: str) -> None:
         raise PermissionError(errno.EPERM, "this file is immutable or append-only: see lsattr", path)
     if is_foreign(directory, found) and not _may_remove_all(directory):
         raise PermissionError(errno.EPERM, "this file is another user's, in a directory with the sticky bit", path)
+    return True
 
 
 def _try_unusual_characters(directory: Directory, name: str) -> None:

@@ -63,6 +63,7 @@ class Partial:
         self.lock_path = os.path.join(target.folder, self._lock_name)
         self._lock = Lock(self.folder, self._lock_name, self.final)
         self.journal = Journal(self.folder, f"{stem}.journal")
+        self._replaces = False  # whether something has the final name
         self._lost: OSError | None = None  # why written bytes may not be on disk
         self._held: FileIO | None = None  # the file being written: while it is open, its inode cannot be reused
 
@@ -76,15 +77,18 @@ class Partial:
         _locked.add(self)
         try:
             self.folder.enter()
-            check_final_name(self.folder.directory, self._final_name)
+            self._replaces = check_final_name(self.folder.directory, self._final_name)
         except BaseException:
             self.unlock()
             raise
 
     def is_begun(self) -> bool:
-        """Return True if there is something that a download has to look at: an earlier file, or an unfinished one."""
-        names = self._final_name, self.journal.name, self._lock_name
-        return any(self.folder.directory.has(name) for name in names)
+        """Return True if there is something that a download has to look at: an earlier file, or an unfinished one.
+
+        To be called after ``enter``.
+        """
+        directory = self.folder.directory
+        return self._replaces or directory.has(self.journal.name) or directory.has(self._lock_name)
 
     def lock(self, deadline: Deadline, on_wait: Callable[[], object] | None = None) -> None:
         """Take the exclusive lock, after ``enter``, which this does too if it was not done.

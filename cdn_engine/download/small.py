@@ -23,6 +23,7 @@ from cdn_engine.result import TransferResult
 __all__ = ["SmallFile", "fetch_small"]
 
 _TICK = 0.05  # seconds between two looks of the calling thread
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 class _Abandoned(Exception):
@@ -61,8 +62,15 @@ class SmallFile:
             return False
         directory = self._partial.folder.directory
         with contextlib.suppress(OSError, UnsafePathError):
-            self._file = open_own(directory, self._name, "r+", create=True)
+            try:
+                self._file = FileIO(directory.open_file(self._name, _NEW), "r+")
+                is_new = True
+            except FileExistsError:
+                self._file = open_own(directory, self._name, "r+")
+                is_new = False
             if try_lock(self._file.fileno()) and is_current(self._file, directory, self._name):
+                if not is_new:
+                    self._file.truncate(0)
                 return True
         if self._file is not None:
             self._file.close()
@@ -81,7 +89,6 @@ class SmallFile:
         """
         assert self._file is not None
         try:
-            self._file.truncate(len(content))
             while content:
                 content = content[self._file.write(content):]
         except OSError as error:
@@ -139,6 +146,8 @@ class SmallFile:
         return self._partial.folder.to_sync()
 
     def end(self) -> None:
+        if self.error is None:
+            self._partial.folder.settle()
         self._ended = True
         self._news.put(None)
         if self._last is not None:
