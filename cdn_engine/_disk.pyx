@@ -29,7 +29,7 @@ cdef extern from *:
     #endif
     }
 
-    /* Begins to write what is dirty of a file, and does not wait for it. Best effort: fsync waits, and tells of errors. */
+    /* Begins to write what is dirty of a file, and does not wait: fsync does, and tells of errors. */
     static void cdn_begin_sync(int descriptor) {
     #if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
         (void)sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
