@@ -56,10 +56,13 @@ class Receiver:
         try:
             while span.left and not state.ending:
                 limit = min(BLOCK, self._written + (skip or span.left))
-                if self._filled < limit and not (count := self._read(connection, body, limit)):
-                    self._flush(connection)
-                    self._end_of_body(connection)
-                    return
+                count = 0
+                if self._filled < limit:
+                    count = self._read(connection, body, limit)
+                    if not count:
+                        self._flush(connection)
+                        self._end_of_body(connection)
+                        return
                 if skip:
                     skip -= count
                     self._count(connection, count)

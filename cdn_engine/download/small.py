@@ -178,18 +178,15 @@ def fetch_small(
     try:
         if version.sha256 is None:  # a digest would tell the object from a page
             refuse_web_page(opened.response, remote.key)
-        try:
-            answer = Answer.of(opened.response)
-            content = opening.read(opened, answer)
-        except StoreProtocolError:
-            content = None
-        if content is None:
+        whole = _read_whole(opening, opened)
+        if whole is None:
             file.finally_do(lambda: None)
             is_open = False
             return opened
     finally:
         if is_open:
             opened.close()
+    answer, content = whole
     version.learn(answer)
     version.version_id = answer.version_id
     if version.sha256 is not None:
@@ -198,3 +195,13 @@ def fetch_small(
         callback(len(content))
     file.install(content, opening.pulse)
     return remote.result(version, len(content), len(content), 0)
+
+
+def _read_whole(opening: Opening, opened: Opened) -> tuple[Answer, memoryview] | None:
+    """Return what the head of the answer says, and the object; None if others have to read or to judge it."""
+    try:
+        answer = Answer.of(opened.response)
+        content = opening.read(opened, answer)
+    except StoreProtocolError:
+        return None
+    return None if content is None else (answer, content)
