@@ -1,5 +1,6 @@
 """Gives small files their final names, many at a time: a sync takes the disk as long for several files as for one."""
 
+import contextlib
 import errno
 import os
 import queue
@@ -53,9 +54,10 @@ class Installer:
     """
 
     def __init__(self) -> None:
-        self._files: queue.SimpleQueue[Installable] = queue.SimpleQueue()
+        self._files: queue.SimpleQueue[Installable | None] = queue.SimpleQueue()  # None: do not wait for more
         self._lock = threading.Lock()
         self._runs = False
+        self._thread: threading.Thread | None = None
 
     def submit(self, file: Installable) -> None:
         """Install a file soon, in another thread; or now, if the system allows no further thread."""
@@ -65,12 +67,20 @@ class Installer:
                 return
             self._runs = True
         try:
-            threads.start(threading.Thread(target=self._run, name="cdn-install", daemon=True))
+            self._thread = threading.Thread(target=self._run, name="cdn-install", daemon=True)
+            threads.start(self._thread)
         except BaseException as error:
             self._runs = False  # if the thread has started after all, two of them do no harm
-            _install(self._take(0.0))
+            while not self._files.empty():
+                _install(self._take(0.0))
             if not isinstance(error, RuntimeError):
                 raise
+
+    def rest(self) -> None:
+        """End the thread if it has nothing to do: a fork would not take it along."""
+        if self._thread is not None and self._thread.is_alive():
+            self._files.put(None)
+            self._thread.join(_LINGER)
 
     def _run(self) -> None:
         while True:
@@ -84,13 +94,14 @@ class Installer:
 
     def _take(self, patience: float) -> list[Installable]:
         """Return the files that wait, after some patience if there are none."""
-        files = []
-        try:
-            files.append(self._files.get(timeout=patience))
-            while len(files) < _MOST:
-                files.append(self._files.get_nowait())
-        except queue.Empty:
-            pass
+        files: list[Installable] = []
+        with contextlib.suppress(queue.Empty):
+            file = self._files.get(timeout=patience)
+            while file is not None:
+                files.append(file)
+                if len(files) == _MOST:
+                    break
+                file = self._files.get_nowait()
         return files
 
 
@@ -148,4 +159,4 @@ def _begin_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(before=lambda: _installer.rest(), after_in_child=_begin_anew)

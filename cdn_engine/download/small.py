@@ -17,7 +17,7 @@ from cdn_engine.download.opening import Opened, Opening
 from cdn_engine.download.own_file import open_own, unlink_own
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
-from cdn_engine.errors import StoreProtocolError, UnsafePathError
+from cdn_engine.errors import CDNError, StoreProtocolError, UnsafePathError
 from cdn_engine.result import TransferResult
 
 __all__ = ["SmallFile", "fetch_small"]
@@ -93,9 +93,11 @@ class SmallFile:
                 content = content[self._file.write(content):]
         except OSError as error:
             raise OSError(error.errno, f"no room for the object: {error.strerror}", self._partial.final) from None
-        self._submitted = True
+        self._submitted, process = True, os.getpid()
         installer.submit(self)
         while not self._ended:
+            if os.getpid() != process:
+                raise CDNError("this process was forked during the download, which goes on in the other one")
             with contextlib.suppress(queue.Empty):
                 self._news.get(timeout=_TICK)
                 break

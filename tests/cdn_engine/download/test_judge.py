@@ -1,5 +1,7 @@
 """What becomes of an answer to one of several requests."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from cdn_engine.download.connection import Connection
@@ -27,4 +29,4 @@ def test_request_for_the_size_ends_with_the_download_that_it_is_made_for():
     with pytest.raises(TimeoutError):
         Judge(Remote(), State(Settings(), None, Deadline(None)), None).accept(connection, answer)
     with pytest.raises(ConnectionAbortedError):
-        made[0].use(None)
+        made[0].use(SimpleNamespace(running=None))

@@ -34,6 +34,13 @@ def link(store):
         yield proxy
 
 
+@pytest.fixture(autouse=True)
+def patience(request, monkeypatch):
+    """On a busy machine too, a small object is whole in time."""
+    if "slow_body" not in request.node.name:
+        monkeypatch.setattr("cdn_engine.download.opening._LOOK", PATIENCE)
+
+
 @pytest.fixture
 def manager(link, folder):
     with CDNManager(CDNCredentials(link.url, *READER)) as made:
@@ -107,6 +114,15 @@ def test_small_object_starts_no_thread_but_the_one_that_installs(manager, bucket
     for number in range(3):
         manager.fetch(bucket, key, path=f"copy-{number}")
     assert {name for name in started if name.startswith("cdn-")} <= {"cdn-install"}
+
+
+def test_thread_that_installs_ends_before_a_fork(manager, bucket, key):
+    manager.fetch(bucket, key)
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert "cdn-install" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_file_is_there_and_reported_only_when_it_is_on_the_disk(manager, bucket, key, folder, disk):
