@@ -88,7 +88,7 @@ def _download(
     found: TransferResult | Opened | None = None
     try:
         partial.enter()
-        if not settings.fixed and not partial.is_begun():
+        if not settings.fixed and not partial.is_begun:
             opening = Opening(remote, settings.first, deadline, callback)
             found = fetch_small(small, remote, opening, Version(pinned), callback)
         if isinstance(found, TransferResult):

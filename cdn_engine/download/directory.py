@@ -1,13 +1,15 @@
 """A directory held open, so that what is done in it is done there, whatever becomes of the path that led to it."""
 
+import errno
 import os
 import stat
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from cdn_engine import _disk
 from cdn_engine.errors import UnsafePathError
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "replace_all"]
 
 _CALLS = {os.mkdir, os.open, os.rename, os.rmdir, os.stat, os.unlink}
 
@@ -34,15 +36,20 @@ class Directory:
 
     Errors of all methods name the whole path.
 
+    Attributes:
+        path: Its path.
+        identity: What tells it from every other directory.
+
     Thread-safety: safe, but for ``close``.
     """
 
     def __init__(self, path: str, parent: "Directory | None" = None) -> None:
         self.path = path
+        self.identity: object = path
         self._readable = True
         self._descriptor: int | None = None
         if _HOLDS:
-            self._descriptor = self._open(path, parent)
+            self._descriptor, self.identity = self._open(path, parent)
         elif not os.path.isdir(path):
             os.listdir(path)  # raises what is wrong
         elif parent is not None and os.path.realpath(path) != os.path.join(os.path.realpath(parent.path), self._name):
@@ -52,18 +59,18 @@ class Directory:
     def _name(self) -> str:
         return os.path.basename(self.path)
 
-    def _open(self, path: str, parent: "Directory | None") -> int:
+    def _open(self, path: str, parent: "Directory | None") -> tuple[int, object]:
         flags = _OPEN if parent is None else _OPEN | _NO_FOLLOW
-        where = path if parent is None else self._name
-        beside = None if parent is None else parent._descriptor
+        where = os.fsencode(path if parent is None else self._name)
+        beside = -1 if parent is None or parent._descriptor is None else parent._descriptor
         try:
             try:
-                return os.open(where, flags, dir_fd=beside)
+                return _disk.open_directory(beside, where, flags)
             except PermissionError:  # it may be searched and written, but not read: it can be used, but not be synced
                 if not _PATH_ONLY:
                     raise
                 self._readable = False
-                return os.open(where, flags | _PATH_ONLY, dir_fd=beside)
+                return _disk.open_directory(beside, where, flags | _PATH_ONLY)
         except OSError as error:
             if parent is not None and stat.S_ISLNK(parent.stat(self._name).st_mode):
                 raise UnsafePathError(f"{path!r} has been replaced by a link") from None
@@ -94,6 +101,12 @@ class Directory:
             raise self._named(error, name) from None
         return True
 
+    def has_any(self, names: Iterable[str]) -> bool:
+        """Return False if there is certainly no entry of these names."""
+        if self._descriptor is None:
+            return any(map(self.has, names))
+        return _disk.has_any(self._descriptor, [os.fsencode(name) for name in names])
+
     def attributes(self, name: str) -> int:
         """Return what ``_disk.attributes`` says of an entry, or of the directory itself if the name is empty."""
         return 0 if self._descriptor is None else _disk.attributes(self._descriptor, os.fsencode(name))
@@ -104,6 +117,16 @@ class Directory:
             return os.open(self._at(name), flags | _NO_FOLLOW | _CLOSE_ON_EXEC, 0o666, dir_fd=self._descriptor)
         except OSError as error:
             raise self._named(error, name) from None
+
+    def create_locked(self, name: str, flags: int) -> int:
+        """Create a file as ``open_file`` does, and lock it. Return its descriptor.
+
+        Raises:
+            OSError: There is something of this name, the file cannot be locked, or the system cannot do this.
+        """
+        if self._descriptor is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), self.join(name))
+        return _disk.create_locked(self._descriptor, os.fsencode(name), flags | _NO_FOLLOW | _CLOSE_ON_EXEC)
 
     def make(self, name: str) -> None:
         """Make a directory."""
@@ -159,3 +182,22 @@ class Directory:
     def _named(self, error: OSError, name: str) -> OSError:
         """Return the error with the whole path of an entry, and no second one."""
         return OSError(error.errno, error.strerror, self.join(name))
+
+
+def replace_all(renames: Sequence[tuple[Directory, str, str]]) -> list[OSError | None]:
+    """Do what ``Directory.replace`` does for several files, each in its directory.
+
+    Args:
+        renames: For each file the directory, which the system holds open, the old name and the new one.
+
+    Returns:
+        For each file what ``replace`` would raise; None if it has its new name.
+    """
+    failures = _disk.rename_all([
+        (directory._descriptor, os.fsencode(source), os.fsencode(name))  # type: ignore[misc]
+        for directory, source, name in renames
+    ])
+    return [
+        failure and directory._named(failure, name)
+        for failure, (directory, _, name) in zip(failures, renames, strict=True)
+    ]

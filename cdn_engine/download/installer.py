@@ -5,11 +5,10 @@ import errno
 import os
 import queue
 import threading
-from collections.abc import Callable
 from typing import Protocol
 
-from cdn_engine import threads
-from cdn_engine.download.directory import Directory
+from cdn_engine import _disk, threads
+from cdn_engine.download.directory import Directory, replace_all
 
 __all__ = ["Installable", "submit"]
 
@@ -26,16 +25,16 @@ class Installable(Protocol):
 
     error: Exception | None
 
-    def begin_sync(self) -> None:
-        """Let the system begin to write the data to the disk."""
+    def fileno(self) -> int:
+        """Return the descriptor of the file, whose data is to be on the disk before it is renamed."""
         ...
 
-    def sync(self) -> None:
-        """Wait until the data is on the disk."""
+    def note_sync(self, failure: OSError | None) -> None:
+        """Take note that the data is on the disk, or why it may not be. Set ``error`` if it is not to be renamed."""
         ...
 
-    def rename(self) -> None:
-        """Give the file its final name."""
+    def renaming(self) -> tuple[Directory, str, str]:
+        """Return the directory, the file's name, and its final one."""
         ...
 
     def directories(self) -> list[Directory]:
@@ -107,14 +106,12 @@ class Installer:
 
 def _install(files: list[Installable]) -> None:
     try:
-        if len(files) > 1:
-            for file in files:
-                file.begin_sync()
-        for step in ("sync", "rename"):
-            for file in files:
-                if file.error is None:
-                    file.error = _failure_of(getattr(file, step))
-        _sync_directories([file for file in files if file.error is None])
+        for file, failure in zip(files, _disk.sync_all([file.fileno() for file in files]), strict=True):
+            file.note_sync(failure)
+        synced = [file for file in files if file.error is None]
+        for file, failure in zip(synced, replace_all([file.renaming() for file in synced]), strict=True):
+            file.error = failure
+        _sync_directories([file for file in synced if file.error is None])
     except BaseException:  # Ctrl-C, where this is the main thread
         for file in files:
             file.error = file.error or OSError(errno.EINTR, "the installation was interrupted")
@@ -126,19 +123,17 @@ def _install(files: list[Installable]) -> None:
 
 def _sync_directories(files: list[Installable]) -> None:
     """Sync each directory once."""
-    failures: dict[tuple[int, int], Exception | None] = {}
+    failures: dict[object, Exception | None] = {}
     for file in files:
         for directory in file.directories():
-            found = directory.status()
-            place = found.st_dev, found.st_ino
-            if place not in failures:
-                failures[place] = _failure_of(directory.sync)
-            file.error = file.error or failures[place]
+            if directory.identity not in failures:
+                failures[directory.identity] = _failure_of(directory)
+            file.error = file.error or failures[directory.identity]
 
 
-def _failure_of(step: Callable[[], object]) -> Exception | None:
+def _failure_of(directory: Directory) -> Exception | None:
     try:
-        step()
+        directory.sync()
     except Exception as error:
         return error
     return None

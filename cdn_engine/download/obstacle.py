@@ -21,10 +21,13 @@ _ORDINARY = frozenset(map(chr, range(0x20, 0x7F))) - frozenset('<>:"/\\|?*')
 _TRIED = 32  # characters; more would not fit into a name where each takes several bytes
 
 
-def check_final_name(directory: Directory, name: str) -> bool:
+def check_final_name(directory: Directory, name: str, may_exist: bool = True) -> None:
     """Raise what renaming a file to ``name`` would raise, as far as that can be known.
 
-    Returns True if there is something of this name, which will be replaced.
+    Args:
+        directory: Where the file is.
+        name: The name.
+        may_exist: False if there is nothing of this name.
 
     Raises:
         IsADirectoryError: A directory has the name.
@@ -33,11 +36,10 @@ def check_final_name(directory: Directory, name: str) -> bool:
     path = os.path.join(directory.path, name)
     if directory.attributes("") & (_disk.APPEND_ONLY | _disk.IMMUTABLE):
         raise PermissionError(errno.EPERM, "nothing in this directory can be replaced: see lsattr", directory.path)
-    try:
-        found = directory.stat(name)
-    except FileNotFoundError:
+    found = _stat(directory, name) if may_exist else None
+    if found is None:
         _try_unusual_characters(directory, name)
-        return False
+        return
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "a directory has this name: remove it, or choose another path", path)
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
@@ -49,7 +51,13 @@ def check_final_name(directory: Directory, name: str) -> bool:
         raise PermissionError(errno.EPERM, "this file is immutable or append-only: see lsattr", path)
     if is_foreign(directory, found) and not _may_remove_all(directory):
         raise PermissionError(errno.EPERM, "this file is another user's, in a directory with the sticky bit", path)
-    return True
+
+
+def _stat(directory: Directory, name: str) -> os.stat_result | None:
+    try:
+        return directory.stat(name)
+    except FileNotFoundError:
+        return None
 
 
 def _try_unusual_characters(directory: Directory, name: str) -> None:

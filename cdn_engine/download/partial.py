@@ -12,6 +12,7 @@ from collections.abc import Callable
 from io import FileIO
 
 from cdn_engine import _disk
+from cdn_engine.download.directory import Directory
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.journal import Journal
 from cdn_engine.download.lock import Lock
@@ -46,6 +47,8 @@ class Partial:
         path: The unfinished file.
         journal: Its ``Journal``.
         lock_path: The lock file.
+        is_begun: False if ``enter`` has found nothing that a download has to look at: no earlier file, and no
+            unfinished one.
 
     Thread-safety: ``open`` may be called from several threads, which use handles of their own. The rest is for one
     thread at a time, not always the same.
@@ -63,7 +66,7 @@ class Partial:
         self.lock_path = os.path.join(target.folder, self._lock_name)
         self._lock = Lock(self.folder, self._lock_name, self.final)
         self.journal = Journal(self.folder, f"{stem}.journal")
-        self._replaces = False  # whether something has the final name
+        self.is_begun = True
         self._lost: OSError | None = None  # why written bytes may not be on disk
         self._held: FileIO | None = None  # the file being written: while it is open, its inode cannot be reused
 
@@ -77,18 +80,12 @@ class Partial:
         _locked.add(self)
         try:
             self.folder.enter()
-            self._replaces = check_final_name(self.folder.directory, self._final_name)
+            directory = self.folder.directory
+            self.is_begun = directory.has_any([self._final_name, self.journal.name, self._lock_name])
+            check_final_name(directory, self._final_name, self.is_begun)
         except BaseException:
             self.unlock()
             raise
-
-    def is_begun(self) -> bool:
-        """Return True if there is something that a download has to look at: an earlier file, or an unfinished one.
-
-        To be called after ``enter``.
-        """
-        directory = self.folder.directory
-        return self._replaces or directory.has(self.journal.name) or directory.has(self._lock_name)
 
     def lock(self, deadline: Deadline, on_wait: Callable[[], object] | None = None) -> None:
         """Take the exclusive lock, after ``enter``, which this does too if it was not done.
@@ -269,14 +266,15 @@ class Partial:
         if not is_wanted():
             return
         self._let_go()  # Windows renames no open file
-        self.rename(self._name)
+        directory, source, name = self.renaming(self._name)
+        directory.replace(source, name)
         self.folder.sync()
         with contextlib.suppress(OSError, UnsafePathError):  # the file is installed, come what may
             self.journal.remove()
 
-    def rename(self, name: str) -> None:
-        """Give the final name to a file beside it."""
-        self.folder.directory.replace(name, self._final_name)
+    def renaming(self, name: str) -> tuple[Directory, str, str]:
+        """Return what gives the final name to a file beside it: the directory, the old name and the new one."""
+        return self.folder.directory, name, self._final_name
 
     def discard(self) -> None:
         """Remove the partial and its journal. The journal goes first: it must never vouch for bytes that are gone."""

@@ -7,7 +7,6 @@ import queue
 from collections.abc import Callable
 from io import FileIO
 
-from cdn_engine import _disk
 from cdn_engine.download import installer
 from cdn_engine.download.answer import Answer, Version
 from cdn_engine.download.directory import Directory
@@ -23,7 +22,6 @@ from cdn_engine.result import TransferResult
 __all__ = ["SmallFile", "fetch_small"]
 
 _TICK = 0.05  # seconds between two looks of the calling thread
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 class _Abandoned(Exception):
@@ -63,14 +61,12 @@ class SmallFile:
         directory = self._partial.folder.directory
         with contextlib.suppress(OSError, UnsafePathError):
             try:
-                self._file = FileIO(directory.open_file(self._name, _NEW), "r+")
-                is_new = True
+                self._file = FileIO(directory.create_locked(self._name, os.O_RDWR), "r+")
+                return True
             except FileExistsError:
                 self._file = open_own(directory, self._name, "r+")
-                is_new = False
             if try_lock(self._file.fileno()) and is_current(self._file, directory, self._name):
-                if not is_new:
-                    self._file.truncate(0)
+                self._file.truncate(0)
                 return True
         if self._file is not None:
             self._file.close()
@@ -127,22 +123,19 @@ class SmallFile:
 
     # For the installer
 
-    def begin_sync(self) -> None:
+    def fileno(self) -> int:
         assert self._file is not None
-        _disk.begin_sync(self._file.fileno())
+        return self._file.fileno()
 
-    def sync(self) -> None:
-        assert self._file is not None
-        try:
-            _disk.sync(self._file.fileno())
-        except OSError as error:
-            reason = f"what was written may be lost: {error.strerror}"
-            raise OSError(error.errno, reason, self._partial.final) from None
-
-    def rename(self) -> None:
+    def note_sync(self, failure: OSError | None) -> None:
         if self._abandoned:
-            raise _Abandoned
-        self._partial.rename(self._name)
+            self.error = _Abandoned()
+        elif failure is not None:
+            reason = f"what was written may be lost: {failure.strerror}"
+            self.error = OSError(failure.errno, reason, self._partial.final)
+
+    def renaming(self) -> tuple[Directory, str, str]:
+        return self._partial.renaming(self._name)
 
     def directories(self) -> list[Directory]:
         return self._partial.folder.to_sync()

@@ -64,24 +64,27 @@ class Disk:
         self.failing = 0
 
     def sync(self, usual, descriptor):
-        self.syncing.set()
-        assert self.released.wait(PATIENCE)
-        what = "directory" if is_directory(descriptor) else "file"
-        self.synced.append(what)
-        if what == "file" and self.failing:
-            self.failing -= 1
-            raise OSError(5, "Input/output error")
+        self._begin(descriptor)
         usual(descriptor)
 
+    def sync_all(self, usual, descriptors):
+        for descriptor in descriptors:
+            self._begin(descriptor)
+        failures = usual(descriptors)
+        count, self.failing = min(self.failing, len(descriptors)), max(0, self.failing - len(descriptors))
+        return [OSError(5, "Input/output error")] * count + failures[count:]
 
-def is_directory(descriptor):
-    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+    def _begin(self, descriptor):
+        self.syncing.set()
+        assert self.released.wait(PATIENCE)
+        self.synced.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
 
 
 @pytest.fixture
 def disk(monkeypatch):
     counted = Disk()
-    monkeypatch.setattr(_disk, "sync", functools.partial(counted.sync, _disk.sync))
+    for name in ("sync", "sync_all"):
+        monkeypatch.setattr(_disk, name, functools.partial(getattr(counted, name), getattr(_disk, name)))
     yield counted
     counted.released.set()
 
