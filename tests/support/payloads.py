@@ -1,15 +1,15 @@
 """Payloads for uploads, and names for their sizes."""
 
 import hashlib
-import os
+import random
 
 PART = 8 << 20  # bytes; a payload larger than this is a multipart upload
 SMALLEST_PART = 5 << 20  # bytes; S3's limit
 
 
-def payload_of(size):
-    """Return random bytes in which no two blocks are the same."""
-    block = os.urandom(min(size, 1 << 20))
+def payload_of(size, seed=0):
+    """Return random bytes in which no two blocks are the same, and which are the same in every call."""
+    block = random.Random(seed).randbytes(min(size, 1 << 20))
     return b"".join(index.to_bytes(8, "big") + block[8:] for index in range(-(-size // (1 << 20))))[:size]
 
 

@@ -22,7 +22,7 @@ ONE_REQUEST = TransferConfig(multipart_threshold=SIZE)
 def overwrite_the_last_byte(path):
     with path.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
-        file.write(b"x")
+        file.write(bytes([payload_of(SIZE)[-1] ^ 1]))
 
 
 def overwrite_and_restore_the_times(path):
@@ -39,7 +39,7 @@ def truncate_and_restore_size_and_times(path):
 
 
 def write_all_of_it_again(path):
-    path.write_bytes(payload_of(SIZE))
+    path.write_bytes(payload_of(SIZE, seed=1))
 
 
 def append(path):
