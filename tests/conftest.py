@@ -108,6 +108,14 @@ def moto_manager(moto_url, folder):
         yield made
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory, monkeypatch):
+    """The state directory of this test, and of the processes that it starts."""
+    path = tmp_path_factory.getbasetemp() / f"state-{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(path))
+    return path / "cdn-manager"
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty directory, made the working directory."""

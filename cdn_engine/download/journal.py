@@ -1,14 +1,13 @@
 """The record of which bytes of an unfinished download are safely on disk, and of which object."""
 
 import contextlib
-import hashlib
-import json
 from io import FileIO
 from typing import Any, NamedTuple
 
 from cdn_engine import _disk
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.own_file import open_own, unlink_own
+from cdn_engine.records import seal, unseal
 
 __all__ = ["Journal", "Record"]
 
@@ -54,16 +53,14 @@ class Journal:
         """Return what ``write`` was last given; None if there is no journal that can be read, or it is damaged."""
         try:
             with open_own(self._folder.directory, self.name, "r") as file:
-                digest, _, body = file.read(_MAX_SIZE).partition(b"\n")
+                return _parse(unseal(file.read(_MAX_SIZE)))
         except (FileNotFoundError, PermissionError):  # none, or another user's
             return None
-        return _parse(body) if hashlib.sha256(body).hexdigest().encode() == digest else None
 
     def write(self, record: Record) -> None:
         """Replace the journal atomically and durably. The data it vouches for must have been synced before."""
-        body = json.dumps({"journal": _VERSION, **record._asdict()}).encode()
         with self._open_new() as file:
-            file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            file.write(seal({"journal": _VERSION, **record._asdict()}))
             file.truncate()
             _disk.sync(file.fileno())
         self._folder.directory.replace(self.new_name, self.name)
@@ -88,15 +85,14 @@ class Journal:
             return open_own(directory, self.new_name, "r+", create=True)
 
 
-def _parse(body: bytes) -> Record | None:
-    """Return the record in a journal's text; None if it has not the shape of one, as another version may write it."""
+def _parse(state: dict[str, Any] | None) -> Record | None:
+    """Return the record in a journal; None if it has not the shape of one, as another version may write it."""
     try:
-        state = json.loads(body)
-        if type(state) is not dict or state.pop("journal") != _VERSION:
+        if state is None or state.pop("journal") != _VERSION:
             return None
         finished = [(start, stop) for start, stop in state.pop("finished")]
         record = Record(**state, finished=finished)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None
     return record if _is_valid(record) else None
 

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import sys
 import time
 from collections.abc import Callable
 from io import FileIO
@@ -12,10 +11,11 @@ from cdn_engine.download.directory import Directory
 from cdn_engine.download.folder import Folder
 from cdn_engine.download.own_file import open_own, stat_own
 from cdn_engine.errors import DeadlineExceededError, UnsafePathError
+from cdn_engine.file_lock import try_lock, unlock
 from cdn_engine.log import log
 from cdn_engine.wire.deadline import Deadline
 
-__all__ = ["Lock", "is_current", "try_lock"]
+__all__ = ["Lock", "is_current"]
 
 _POLL = 0.05  # seconds between two attempts to get the lock
 _SILENT = 1.0  # seconds of waiting before that is said
@@ -27,39 +27,6 @@ _NO_LOCKS = (
     "this file system cannot lock files, and without a lock two downloads of one file would spoil it; "
     "mount it with locks, or download to another one and move the file"
 )
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def try_lock(descriptor: int) -> bool:
-        """Lock the file; return False if another one has it."""
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EDEADLK):
-                return False
-            raise
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        """Do nothing: closing unlocks."""
-
-else:
-    import fcntl
-
-    def try_lock(descriptor: int) -> bool:
-        """Lock the file, as it may be already by this descriptor; return False if another one has it."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        """Unlock the file, also for a process forked by C code, which still has the descriptor."""
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
 
 class Lock:
     """An exclusive lock that the system releases if the process dies.
@@ -123,7 +90,7 @@ class Lock:
                 raise
         finally:
             try:
-                _unlock(file.fileno())
+                unlock(file.fileno())
             finally:
                 file.close()
         if os.name == "nt":  # where no open file can be removed, and so nobody's but ours

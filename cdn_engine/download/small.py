@@ -11,12 +11,13 @@ from cdn_engine.download import installer
 from cdn_engine.download.answer import Answer, Version
 from cdn_engine.download.directory import Directory
 from cdn_engine.download.judge import refuse_web_page
-from cdn_engine.download.lock import is_current, try_lock
+from cdn_engine.download.lock import is_current
 from cdn_engine.download.opening import Opened, Opening
 from cdn_engine.download.own_file import open_own, unlink_own
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import CDNError, StoreProtocolError, UnsafePathError
+from cdn_engine.file_lock import try_lock
 from cdn_engine.result import TransferResult
 
 __all__ = ["SmallFile", "fetch_small"]

@@ -170,7 +170,7 @@ def test_ctrl_c_while_the_lock_is_being_released_does_not_keep_it(make, monkeypa
 
 
 @posix_only
-@pytest.mark.parametrize("step", ["_is_free", "_unlock"])
+@pytest.mark.parametrize("step", ["_is_free", "unlock"])
 def test_ctrl_c_on_the_way_to_the_removal_leaves_no_lock_file(step, make, monkeypatch):
     first = make()
     first.lock(NO_DEADLINE)
