@@ -164,7 +164,10 @@ cdef class CDNManager:
         """
         return self.download(folder, filename)
 
-    def store(self, str bucket not None, str filename not None, source not None, progress=None, bint overwrite=True):
+    def store(
+        self, str bucket not None, str filename not None, source not None, progress=None, bint overwrite=True,
+        bint keep=True,
+    ):
         """Upload, and return a result; raise on failure.
 
         Args:
@@ -172,9 +175,11 @@ cdef class CDNManager:
             filename: The object's key.
             source: The payload: bytes-like, a path, or a binary file object, which is read from its current position
                 to its end and stays open.
-            progress: Called in the calling thread with the number of bytes sent since the last call; negative if a
-                part has to be sent again. Raising in it cancels the upload.
+            progress: Called in the calling thread with the number of bytes sent since the last call, first with those
+                that an earlier call has sent; negative if a part has to be sent again. Raising in it ends the upload.
             overwrite: False refuses to replace an existing object (``If-None-Match: *``).
+            keep: If it goes in parts, as more than 8 MiB do, go on with what an earlier call has sent of the same
+                content, and keep at the store what this one sends if it does not end. False aborts it instead.
 
         Returns:
             A ``TransferResult``.
@@ -187,7 +192,7 @@ cdef class CDNManager:
             OutcomeUnknownError: The store's answer was lost, and a retry cannot tell whether the object was stored.
             StoreProtocolError: The store's answer does not prove that the object is stored.
             NotAStoreError: What answers at ``host`` is not the store.
-            DeadlineExceededError: It took longer than ``deadline``; no unfinished upload remains at the store.
+            DeadlineExceededError: It took longer than ``deadline``.
             TypeError: The source is neither bytes-like, nor a path, nor a binary file object.
             botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
             OSError: The source cannot be read.
@@ -196,7 +201,7 @@ cdef class CDNManager:
         """
         self._uploader()
         paths.check_key(bucket, filename)
-        extra = {"Deadline": self.deadline}
+        extra = {"Deadline": self.deadline, "Keep": keep}
         if not overwrite:
             extra["IfNoneMatch"] = "*"
         return self.upload_client.upload_fileobj(

@@ -1,6 +1,6 @@
 """Small records in the user's state directory, which outlive the process. None of them holds a secret.
 
-They only save work: one that is missing, damaged or unwritable costs time, and never correctness.
+They only save work, and are not synced: one that is missing, damaged or unwritable costs time, and never correctness.
 """
 
 import contextlib
@@ -15,7 +15,6 @@ from typing import Any
 
 import platformdirs
 
-from cdn_engine import _disk
 from cdn_engine.log import log
 
 __all__ = ["Record", "Records", "seal", "unseal"]
@@ -63,22 +62,14 @@ class Record:
         except OSError:
             return None
 
-    def write(self, content: dict[str, Any], durable: bool = False) -> bool:
-        """Replace its content at once. Return False if that is not possible; the log says why.
-
-        Args:
-            content: What ``json`` can write.
-            durable: Wait until it is on the disk.
-        """
+    def write(self, content: dict[str, Any]) -> bool:
+        """Replace its content at once. Return False if that is not possible; the log says why."""
         new = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}.new")
         try:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with open(new, "xb", opener=_private) as file:
                     file.write(seal(content))
-                    file.flush()
-                    if durable:
-                        _disk.sync(file.fileno())
                 os.replace(new, self.path)
             except BaseException:
                 with contextlib.suppress(OSError):

@@ -84,6 +84,7 @@ class CDNManager:
         source: ReadableBuffer | str | PathLike[str] | IO[bytes],
         progress: Callable[[int], object] | None = None,
         overwrite: bool = True,
+        keep: bool = True,
     ) -> TransferResult: ...
     def fetch(
         self,

@@ -40,8 +40,8 @@ def upload_fileobj(
         Fileobj: A binary file object, which is read from its current position and stays open; or bytes-like; or a path.
         Bucket: The bucket.
         Key: The object's key.
-        ExtraArgs: What boto3 allows here except checksums, and ``IfNoneMatch`` and ``Deadline`` (seconds that the call
-            may take).
+        ExtraArgs: What boto3 allows here except checksums, and ``IfNoneMatch``, ``Deadline`` (seconds that the call
+            may take) and ``Keep`` (False to abort an upload in parts that does not end, and not to go on with one).
         Callback: Called in the calling thread with counts of bytes sent, at least about twice a second: 0 when nothing
             has moved, negative for what has to be sent again. An exception in it ends the upload.
         Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
@@ -54,7 +54,7 @@ def upload_fileobj(
     Thread-safety: safe from several threads, each with a file object of its own.
     """
     extra = dict(ExtraArgs or {})
-    seconds = extra.pop("Deadline", None)
+    seconds, keep = extra.pop("Deadline", None), extra.pop("Keep", True)
     for name in extra:
         if name not in _ALLOWED:
             raise ValueError(f"ExtraArgs of upload_fileobj cannot contain {name!r}")
@@ -63,7 +63,7 @@ def upload_fileobj(
     state = State(name, Deadline(seconds), Config and Config.max_bandwidth, Callback, aftermath)
     try:
         with open_source(Fileobj, state.report) as source:
-            return Transfer(self.store, source, Bucket, Key, extra, state, Config).run()
+            return Transfer(self.store, source, Bucket, Key, extra, state, Config, keep).run()
     except CDNError as error:
         error.subject = name
         raise

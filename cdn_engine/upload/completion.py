@@ -22,6 +22,11 @@ _PATIENCE = 1800.0
 # at once have left broken objects. By then most are done, and the second is told so.
 _REST = 300.0
 
+# The same if it was another process that asked: nobody knows how the store has answered it, and most need no time at
+# all. Those that copy the parts have to be given it.
+_SHORTEST_REST = 5.0
+_COPIED = 50e6  # bytes a second
+
 
 class Completion:
     """The end of one multipart upload.
@@ -30,6 +35,7 @@ class Completion:
         requests: Makes the requests.
         state: The upload's shared state.
         upload_id: The upload's id.
+        size: Bytes of all parts.
 
     Attributes:
         is_open: True if the store may be at work on a request that it has not answered.
@@ -37,23 +43,26 @@ class Completion:
     Thread-safety: for one thread.
     """
 
-    def __init__(self, requests: Requests, state: State, upload_id: str) -> None:
+    def __init__(self, requests: Requests, state: State, upload_id: str, size: int) -> None:
         self._requests = requests
         self._state = state
         self._upload_id = upload_id
+        self._size = size
         self.is_open = False
 
-    def ask(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    def ask(self, parts: list[dict[str, Any]], asked_at: float | None = None) -> dict[str, Any]:
         """Complete the upload. Return the store's answer.
 
         Args:
             parts: Numbers and ETags of the parts.
+            asked_at: When an earlier process asked the same, in seconds since 1970; None if none did.
 
         Raises:
             Over: The upload has ended meanwhile.
             Exception: The store refused, or its answer was lost too often.
         """
-        self._state.wait_until_reported()
+        if asked_at is not None:
+            self._wait_for_an_earlier_one(asked_at)
         end = time.monotonic() + _PATIENCE
         failures = 0
         while True:
@@ -76,6 +85,19 @@ class Completion:
                     pause = self._pause_after_answer(error, failures)
             if self._state.wait(pause):
                 raise Over
+
+    def _wait_for_an_earlier_one(self, asked_at: float) -> None:
+        rest = min(_REST, max(_SHORTEST_REST, self._size / _COPIED))
+        pause = min(asked_at + rest - time.time(), rest)
+        if pause > 0:
+            self.is_open = True
+            log(
+                f"{self._state.name}: an earlier process asked for CompleteMultipartUpload, and the store may still be "
+                f"at work on it; asking again in {pause:.0f} s"
+            )
+            if self._state.wait(pause):
+                raise Over
+            self.is_open = False
 
     def _pause_after_loss(self, error: Exception, end: float) -> float:
         if time.monotonic() + _REST > end or not self._state.deadline.allows(_REST):

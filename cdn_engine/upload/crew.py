@@ -66,6 +66,7 @@ class Crew:
                 self._start_workers()
                 self._state.wait_for(self._parts.is_over, _TICK)
                 self._tune()
+                self._parts.save()
         except BaseException as error:
             self._state.end(error)
         finally:
@@ -147,6 +148,8 @@ class Crew:
                 raise
             except Exception as error:
                 self._parts.give_back(sending)
+                if self._parts.lose(error):
+                    return
                 failures += 1
                 if self._rest(error, failures, proven):
                     return

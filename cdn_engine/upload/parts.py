@@ -2,12 +2,15 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from cdn_engine.upload.body import Body
+from cdn_engine.upload.journal import Journal
 from cdn_engine.upload.layout import Layout
+from cdn_engine.upload.request import is_gone
 from cdn_engine.upload.source import Source
 from cdn_engine.upload.state import State
 from cdn_engine.wire.attempt import Attempt
@@ -62,25 +65,39 @@ class Parts:
         layout: How it is cut.
         digests: The SHA-256 of each part, in hex; empty if they are not known.
         state: The upload's shared state.
+        journal: Takes note of the parts that have arrived; None for none.
+        arrived: The ETags of the parts that the store has already, by number.
 
     Attributes:
         arrived: The ETags of the parts that the store has, by number.
+        gone: The failure that says that the store knows the upload no more; None as long as it does.
         quickest_answer: Seconds from the last byte of a part to its answer, at least; infinity until there is one.
 
     Thread-safety: safe.
     """
 
-    def __init__(self, source: Source, layout: Layout, digests: Sequence[str], state: State) -> None:
+    def __init__(
+        self,
+        source: Source,
+        layout: Layout,
+        digests: Sequence[str],
+        state: State,
+        journal: Journal | None = None,
+        arrived: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self._source = source
         self._layout = layout
         self._digests = digests
         self._state = state
-        self._begun = 0  # parts; guarded, as all that follows, by the state's lock
+        self._journal = journal
+        # Guarded, as all that follows, by the state's lock.
+        self._new = (_Part(number) for number in range(1, layout.count + 1) if number not in arrived)
         self._returned: list[_Part] = []
         self._sending: list[Sending] = []
         self._idle = 0  # workers that wait for a part
         self._longest = 0.0  # seconds that a whole part took, from its first byte to its answer
-        self.arrived: dict[int, str] = {}
+        self.arrived = dict(arrived)
+        self.gone: Exception | None = None
         self.quickest_answer = math.inf
 
     def take(self) -> Sending | None:
@@ -115,6 +132,28 @@ class Parts:
                 self._longest = max(self._longest, now - sending.began)
             self._state.notify()
 
+    def lose(self, error: Exception) -> bool:
+        """Take note of a failure. Return True if it means that the store knows the upload no more: it is over then."""
+        if not is_gone(error):
+            return False
+        with self._state.lock:
+            self.gone = error
+            for sending in self._sending:
+                sending.attempt.cut()
+            self._state.notify()
+        return True
+
+    def save(self, at_once: bool = False) -> None:
+        """Let the journal know what has arrived, about once a second. For the thread that leads."""
+        if self._journal is not None:
+            with self._state.lock:
+                arrived = dict(self.arrived)
+            self._journal.save(arrived, at_once)
+
+    def size_of(self, numbers: Iterable[int]) -> int:
+        """Return how many bytes these parts have."""
+        return sum(stop - start for start, stop in map(self._range_of, numbers))
+
     def cut_silent(self, now: float) -> None:
         """Cut the requests on which nothing moves while others could carry their parts, which are given back then.
 
@@ -134,8 +173,8 @@ class Parts:
         return float(max(_SILENCE, _PATIENCE * longest) * 2**sending.part.cuts)
 
     def is_over(self) -> bool:
-        """Return True if no part is left to be sent, or the upload has ended."""
-        return self._state.ended_by is not None or len(self.arrived) == self._layout.count
+        """Return True if no part is left to be sent, or none can be."""
+        return self._state.ended_by is not None or self.gone is not None or len(self.arrived) == self._layout.count
 
     def bodies(self) -> list[Body]:
         """Return the bodies that are being sent: those that move before others, then in the order in which they began.
@@ -150,16 +189,15 @@ class Parts:
         return [{"PartNumber": number, "ETag": self.arrived[number]} for number in sorted(self.arrived)]
 
     def _begin_next(self) -> Sending | None:
-        if self._returned:
-            part = self._returned.pop(0)
-        elif self._begun < self._layout.count:
-            self._begun += 1
-            part = _Part(self._begun)
-        else:
+        part = self._returned.pop(0) if self._returned else next(self._new, None)
+        if part is None:
             return None
-        start = (part.number - 1) * self._layout.part
-        stop = min(start + self._layout.part, self._source.size)
+        start, stop = self._range_of(part.number)
         digest = self._digests[part.number - 1] if self._digests else None
         sending = Sending(part, Body(self._source, start, stop, self._state, digest))
         self._sending.append(sending)
         return sending
+
+    def _range_of(self, number: int) -> tuple[int, int]:
+        start = (number - 1) * self._layout.part
+        return start, min(start + self._layout.part, self._source.size)

@@ -14,7 +14,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from cdn_engine.errors import StoreProtocolError
+from cdn_engine.errors import TRANSFER_ERRORS, StoreProtocolError
 from cdn_engine.upload.body import Body
 from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
@@ -22,7 +22,9 @@ from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.store import Store
 
-__all__ = ["Broken", "Cut", "Requests", "never_arrived"]
+__all__ = ["Broken", "Cut", "Requests", "is_gone", "never_arrived"]
+
+_ABORT_TIMEOUT = 5.0  # seconds that the store has to abort an upload that does not matter any more
 
 _PATIENCE = 120.0  # seconds that retries may take, all together, while nothing gets through
 
@@ -133,6 +135,22 @@ class Requests:
             self._state.failure = error
             raise
 
+    def abort(self, bucket: str, key: str, upload_id: str) -> bool:
+        """Try to abort another multipart upload. Return True if it does not exist any more.
+
+        Raises:
+            Over: The upload has ended.
+        """
+        attempt = Attempt(_ABORT_TIMEOUT)
+        try:
+            with self._state.running(attempt):
+                named = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
+                self._store.call("AbortMultipartUpload", named, attempt)
+        except TRANSFER_ERRORS as error:
+            self._state.check()
+            return is_gone(error)
+        return True
+
     def judge(self, error: Exception, failures: int) -> tuple[float, Exception | None]:
         """Return the seconds until the next attempt, and what to raise if there is to be none.
 
@@ -198,6 +216,11 @@ class Requests:
 def never_arrived(error: BaseException) -> bool:
     """Return True if the request cannot have reached the store."""
     return isinstance(error, _NEVER_ARRIVED)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Return True if the store knows this multipart upload no more."""
+    return retry.status_of(error) == 404 and retry.code_of(error) != "NoSuchBucket"
 
 
 def _asks_for_md5(error: BaseException) -> bool:

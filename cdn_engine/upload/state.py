@@ -43,7 +43,8 @@ class State(SharedState):
         interrupted_by: The exception in the calling thread, such as Ctrl-C, that does; None without one.
         failure: The last failure of an attempt, for the deadline's message.
         sent: Bytes of bodies sent, those sent again included.
-        counted: Bytes of bodies sent, but for those that have to be sent again.
+        counted: Bytes that the store has or is being sent, but for those that have to be sent again.
+        resumed: Bytes of them that an earlier call had sent.
         longest_gap: The longest time in seconds that a connection took for one piece.
         paused: The bodies that wait, because there are to be fewer connections.
         moved_at: When something last got through to the store.
@@ -74,11 +75,12 @@ class State(SharedState):
         self.in_calling_thread = False
         self.sent = 0
         self.counted = 0
+        self.resumed = 0
         self.longest_gap = 0.0
         self.paused: frozenset[object] = frozenset()
         self._impatient: set[object] = set()  # have waited for so long that they go on
         self._cpu: dict[int, float] = {}  # seconds of each thread that sends
-        self._reported = 0
+        self._reported = self._to_report_first = 0
         self.moved_at = self._reported_at = time.monotonic()
 
     # For the threads that make requests
@@ -156,6 +158,17 @@ class State(SharedState):
         with self.lock:
             self.counted -= amount
 
+    def resume(self, amount: int) -> None:
+        """Count what an earlier call has sent."""
+        with self.lock:
+            self.counted += amount
+            self.resumed = self._to_report_first = amount
+
+    def start_over(self) -> None:
+        """Take back everything: the store has lost it."""
+        with self.lock:
+            self.counted = self.resumed = self._to_report_first = 0
+
     def wait_until_reported(self) -> None:
         """Wait until the callback knows of every byte sent, so that it could have ended the upload.
 
@@ -215,7 +228,8 @@ class State(SharedState):
         """Call the callback with what has been counted since the last call."""
         now = time.monotonic()
         with self.lock:
-            amount = self.counted - self._reported
+            amount = self._to_report_first or self.counted - self._reported
+            self._to_report_first = 0
         if amount or now - self._reported_at > _LONGEST_SILENCE:
             self._reported_at = now
             if self._callback is not None:

@@ -10,6 +10,7 @@ from cdn_engine.result import TransferResult
 from cdn_engine.upload.body import Body
 from cdn_engine.upload.caller import carry_out
 from cdn_engine.upload.digest import hash_payload
+from cdn_engine.upload.journal import Journal
 from cdn_engine.upload.layout import Layout
 from cdn_engine.upload.multipart import MultipartUpload
 from cdn_engine.upload.request import Broken, Requests
@@ -24,6 +25,8 @@ __all__ = ["Transfer"]
 # many breaks the payload goes in parts: the first request of a multipart upload has no body, so a refusal arrives.
 _BREAKS = 2
 
+_BEGINNING = "CreateMultipartUpload"
+
 
 class Transfer:
     """One upload.
@@ -36,6 +39,7 @@ class Transfer:
         extra: Arguments for every request that accepts them.
         state: The upload's shared state.
         config: The caller's ``TransferConfig``; None for our own settings.
+        keep: Keep what the store has of an upload in parts that does not end, for a later call.
 
     Thread-safety: for the calling thread.
     """
@@ -49,6 +53,7 @@ class Transfer:
         extra: dict[str, Any],
         state: State,
         config: TransferConfig | None,
+        keep: bool = True,
     ) -> None:
         self._store = store
         self._source = source
@@ -57,6 +62,8 @@ class Transfer:
         self._extra = extra
         self._state = state
         self._config = config
+        self._skipped = False
+        self._keep = keep and not any(name.startswith("SSECustomer") for name in extra)  # whose key is a secret
 
     def run(self) -> TransferResult:
         """Upload. After a failure no unfinished multipart upload remains at the store, or the log names it."""
@@ -67,12 +74,12 @@ class Transfer:
             self._source.begin(sha256, self._state.check)
             extra = {**self._extra, "Metadata": {**self._extra.get("Metadata", {}), "sha256": sha256}}
             requests = Requests(self._store, self._bucket, self._key, extra, self._state)
-            answer = self._put(requests, sha256) if layout is None else self._put_parts(requests, layout, digests)
+            if layout is None:
+                answer = self._put(requests, sha256)
+            else:
+                answer = self._put_parts(requests, sha256, layout, digests)
             self._state.report()
-            return TransferResult(
-                self._bucket, self._key, self._source.size, answer["ETag"].strip('"'), sha256, False,
-                self._state.sent, 0, answer.get("VersionId"),
-            )  # fmt: skip
+            return self._result(sha256, answer)
         except Over:
             error = self._state.ended_by
         except Exception as failure:
@@ -106,10 +113,43 @@ class Transfer:
         found, digests = self._hash(layout)
         if found != sha256:
             raise changed()
-        return self._put_parts(requests, layout, digests)
+        return self._put_parts(requests, sha256, layout, digests)
 
-    def _put_parts(self, requests: Requests, layout: Layout, digests: list[str]) -> dict[str, Any]:
-        return carry_out(self._state, MultipartUpload(requests, self._state, self._source, layout, digests).run)
+    def _put_parts(self, requests: Requests, sha256: str, layout: Layout, digests: list[str]) -> dict[str, Any]:
+        state, journal = self._state, self._journal(sha256)
+        try:
+            began = time.time()
+            if journal is not None and not self._acquire(journal):
+                journal = None
+            if journal is not None and journal.waited and "IfNoneMatch" not in self._extra:
+                stored = journal.finished_since(began)
+                if stored is not None:
+                    self._skipped = True
+                    return {"ETag": stored["etag"], "VersionId": stored["version_id"]}
+            return carry_out(state, MultipartUpload(requests, state, self._source, layout, digests, journal).run)
+        finally:
+            if journal is not None:
+                journal.release()
+
+    def _journal(self, sha256: str) -> Journal | None:
+        if not self._keep:
+            return None
+        begins = {name: value for name, value in self._extra.items() if self._store.takes(_BEGINNING, name)}
+        return Journal(self._store.url, self._bucket, self._key, sha256, begins)
+
+    def _acquire(self, journal: Journal) -> bool:
+        self._state.in_calling_thread = True
+        try:
+            return journal.acquire(self._state.name, self._state.wait)
+        finally:
+            self._state.in_calling_thread = False
+
+    def _result(self, sha256: str, answer: dict[str, Any]) -> TransferResult:
+        state = self._state
+        return TransferResult(
+            self._bucket, self._key, self._source.size, answer["ETag"].strip('"'), sha256, False,
+            state.sent, state.resumed, answer.get("VersionId"), self._skipped,
+        )  # fmt: skip
 
     def _verdict(self, error: BaseException, lost: BaseException | None) -> BaseException:
         """Return what to raise: tell an object that already existed from one that may be ours."""

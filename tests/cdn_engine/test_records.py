@@ -26,7 +26,7 @@ def test_record_is_what_was_written_last(records):
     record = records.of(["host", "bucket", "key"])
     assert record.read() is None
     for content in (CONTENT, {}):
-        assert record.write(content, durable=True)
+        assert record.write(content)
         assert records.of(["host", "bucket", "key"]).read() == content
     record.remove()
     record.remove()

@@ -8,6 +8,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from urllib.parse import parse_qs, urlsplit
 
 _BLOCK = 1 << 20
@@ -56,6 +57,7 @@ class ScriptedServer:
         tls: An ``ssl.SSLContext`` to serve https with.
         keep_bodies: False to discard request bodies.
         address: The address of this machine to listen at.
+        rate: Bytes of bodies that it takes in a second, over all connections; None for any number.
         window: Size of the receive buffer in bytes; None for the system's default. Together with its own send buffer,
             this is what a client can send before the server reads.
 
@@ -65,13 +67,14 @@ class ScriptedServer:
         ended: An event that is set when the ``with`` block ends.
     """
 
-    def __init__(self, upstream=None, tls=None, keep_bodies=True, window=None, address="127.0.0.1"):
+    def __init__(self, upstream=None, tls=None, keep_bodies=True, window=None, address="127.0.0.1", rate=None):
         self.requests = []
         self.upstream = upstream and urlsplit(upstream).netloc
         self.keep_bodies = keep_bodies
         self._tls = tls
         self._faults = []
         self._lock = threading.Lock()
+        self._rate, self._free_at = rate, 0.0
         self._connections = []
         self.ended = threading.Event()
         self._listener = socket.create_server(
@@ -122,6 +125,13 @@ class ScriptedServer:
                     self.requests.append(request)
                     action = self._take_action(request.operation)
                 (action or Exchange.answer_as_usual)(exchange)
+
+    def pace(self, count):
+        """Wait as long as the link takes for ``count`` bytes."""
+        if self._rate is not None:
+            with self._lock:
+                self._free_at = max(self._free_at, time.monotonic()) + count / self._rate
+            self.ended.wait(max(0.0, self._free_at - time.monotonic()))
 
     def _take_action(self, operation):
         for index, (wanted, action) in enumerate(self._faults):
@@ -184,6 +194,7 @@ class Exchange:
                 raise ConnectionResetError
             size -= count
             self.request.received += count
+            self.server.pace(count)
             if self.server.keep_bodies:
                 self.request.body += self._block[:count]
             yield self._block[:count]

@@ -95,7 +95,7 @@ def test_raising_in_progress_cancels_the_upload_and_raises_the_same_error(server
         raise LookupError("the window is gone")
 
     with pytest.raises(LookupError, match="the window is gone"):
-        publisher.store("bucket", "key", bytes(size), progress=progress)
+        publisher.store("bucket", "key", bytes(size), progress=progress, keep=False)
     assert "CompleteMultipartUpload" not in server.operations
     assert ("AbortMultipartUpload" in server.operations) == (size > PART)
     assert upload_threads() == []
@@ -115,7 +115,7 @@ def test_raising_in_progress_at_the_last_byte_still_cancels_an_upload_in_parts(s
             raise LookupError("the window is gone")
 
     with pytest.raises(LookupError, match="the window is gone"):
-        publisher.store("bucket", "key", bytes(size), progress=progress)
+        publisher.store("bucket", "key", bytes(size), progress=progress, keep=False)
     assert server.operations[-1] == "AbortMultipartUpload"
     assert "CompleteMultipartUpload" not in server.operations
 
@@ -168,7 +168,7 @@ def test_write_permission_is_enough_to_abort(publisher_at, store, bucket, unfini
         raise LookupError
 
     with pytest.raises(LookupError):
-        publisher_at(store.url).store(bucket, "key", bytes(PART + 1), progress=progress)
+        publisher_at(store.url).store(bucket, "key", bytes(PART + 1), progress=progress, keep=False)
     assert unfinished_uploads(bucket) == []
 
 
