@@ -21,7 +21,7 @@ __all__ = ["Record", "Records", "seal", "unseal"]
 
 _APPLICATION = "cdn-manager"
 _LARGEST = 4 << 20  # bytes; 10,000 parts take 500 KiB
-_UNFINISHED = 3600.0  # seconds after which a file that a dead process was writing is removed
+_LEFT = 30 * 86400.0  # seconds after which other files are removed that dead processes have left
 
 
 def seal(content: dict[str, Any]) -> bytes:
@@ -117,14 +117,15 @@ class Records:
         yield from self._found(f"{_digest(subject)}-*.json")
 
     def older_than(self, seconds: float) -> Iterator[Record]:
-        """Yield the records that have not been written for so long, and remove what dead processes left of others."""
+        """Yield the records that have not been written for so long, and remove what dead processes have left."""
         now = time.time()
         for record in self._found("*"):
             with contextlib.suppress(OSError):
                 age = now - record.path.stat().st_mtime
-                if record.path.suffix == ".new" and age > _UNFINISHED:
-                    record.remove()
-                elif record.path.suffix == ".json" and age > seconds:
+                if record.path.suffix != ".json":
+                    if age > _LEFT:
+                        record.remove()
+                elif age > seconds:
                     yield record
 
     def _found(self, pattern: str) -> Iterator[Record]:

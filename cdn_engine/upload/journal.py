@@ -8,6 +8,7 @@ or the store refuses to put it together.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import time
 import weakref
@@ -102,6 +103,7 @@ class Journal:
     def __init__(self, host: str, bucket: str, key: str, sha256: str, extra: dict[str, Any]) -> None:
         self._subject = [host, bucket, key]
         self._record = _records.of(self._subject, sha256)
+        self._waiting = self._record.path.with_suffix(".waiting")  # is there if another process waits
         self._arguments = _digest_of(extra)
         self._lock: FileIO | None = None
         self._upload: Unfinished | None = None
@@ -117,19 +119,22 @@ class Journal:
             wait: Waits for so many seconds, or raises.
         """
         _open.add(self)
-        began = time.monotonic()
+        said_at = time.monotonic() + _SILENT
         while True:
             try:
                 self._record.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._lock = _lock(self._record)
+                if self._lock is None and not self.waited:
+                    self.waited = True
+                    self._waiting.touch(0o600)
             except OSError as error:
                 log(f"{name}: no journal can be kept in {str(self._record.path.parent)!r}: {error.strerror}")
                 return False
             if self._lock is not None:
                 return True
-            if time.monotonic() - began >= _SILENT and not self.waited:
+            if time.monotonic() >= said_at:
+                said_at = math.inf
                 log(f"{name}: waiting for another process that uploads the same content")
-                self.waited = True
             wait(_POLL)
 
     def release(self) -> None:
@@ -191,13 +196,18 @@ class Journal:
         self._record.remove()
 
     def finish(self, answer: dict[str, Any]) -> None:
-        """Write down that the object is stored, for another process that has waited.
+        """Remove the journal: the object is stored. If another process waits, write that down for it instead.
 
         Args:
             answer: What the store has answered to CompleteMultipartUpload.
         """
         self._upload = None
-        self._record.write({"etag": answer["ETag"], "version_id": answer.get("VersionId"), "at": time.time()})
+        if self._waiting.exists():
+            self._record.write({"etag": answer["ETag"], "version_id": answer.get("VersionId"), "at": time.time()})
+            with contextlib.suppress(OSError):
+                self._waiting.unlink()
+        else:
+            self._record.remove()
 
     def finished_since(self, began: float) -> dict[str, Any] | None:
         """Return what another process has written down since then; None if it has not finished.

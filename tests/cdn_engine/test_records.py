@@ -13,6 +13,7 @@ from cdn_engine.records import Records, seal, unseal
 
 pytestmark = pytest.mark.portable
 
+AGE = 31 * 86400  # seconds
 CONTENT = {"text": "ä\ud800", "number": 1, "list": [1, "2"], "none": None}
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs the permissions of POSIX")
 
@@ -54,8 +55,8 @@ def test_old_records_are_found_and_unfinished_ones_removed(records):
     unfinished = old.path.with_suffix(".json.0.new")
     unfinished.write_bytes(b"")
     for path in (old.path, unfinished):
-        os.utime(path, (time.time() - 9000, time.time() - 9000))
-    assert [record.path for record in records.older_than(8000)] == [old.path]
+        os.utime(path, (time.time() - AGE, time.time() - AGE))
+    assert [record.path for record in records.older_than(AGE - 60)] == [old.path]
     assert sorted(path.name for path in records.folder.iterdir()) == sorted([old.path.name, new.path.name])
 
 
