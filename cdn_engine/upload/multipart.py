@@ -167,9 +167,10 @@ class MultipartUpload:
         """Say that the store may be putting the object together. An abort now could destroy it."""
         reason = self._state.ended_by or error
         failure = explain(self._requests.lost or reason)
+        again = "" if self._journal is None else "upload the same content again, which asks for the answer again, or "
         text = (
             f"the store has not answered CompleteMultipartUpload ({failure}): the object may be stored, now or later; "
-            f"look with a downloader key. If it is not there after an hour, abort the upload {upload_id!r}"
+            f"look with a downloader key. If it is not there after an hour, {again}abort the upload {upload_id!r}"
         )
         if self._state.interrupted_by is None:
             raise OutcomeUnknownError(text) from reason

@@ -121,11 +121,11 @@ class Transfer:
             began = time.time()
             if journal is not None and not self._acquire(journal):
                 journal = None
-            if journal is not None and journal.waited and "IfNoneMatch" not in self._extra:
-                stored = journal.finished_since(began)
-                if stored is not None:
-                    self._skipped = True
-                    return {"ETag": stored["etag"], "VersionId": stored["version_id"]}
+            if journal is not None and journal.waited and (stored := journal.finished_since(began)):
+                if "IfNoneMatch" in self._extra:
+                    raise _exists()
+                self._skipped = True
+                return {"ETag": stored["etag"], "VersionId": stored["version_id"]}
             return carry_out(state, MultipartUpload(requests, state, self._source, layout, digests, journal).run)
         finally:
             if journal is not None:
@@ -162,8 +162,12 @@ class Transfer:
                 f"stored ({explain(error)}): it may be stored; look with a downloader key"
             )
         elif retry.status_of(error) == 412 and "IfNoneMatch" in self._extra:
-            verdict = ObjectExistsError("the object already exists and was not replaced")
+            verdict = _exists()
         else:
             return error
         verdict.__cause__ = error
         return verdict
+
+
+def _exists() -> ObjectExistsError:
+    return ObjectExistsError("the object already exists and was not replaced")
