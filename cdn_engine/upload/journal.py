@@ -27,6 +27,7 @@ WEEK = 7 * 86400.0  # seconds that an unfinished upload is kept
 
 _VERSION = 1
 _INTERVAL = 1.0  # seconds between two writings
+_PAUSE = 60.0  # seconds until the next one if the disk refuses
 _SILENT = 1.0  # seconds of waiting for another process before that is said
 _POLL = 0.05  # seconds between two attempts to get the lock
 
@@ -248,7 +249,10 @@ class Journal:
     def _write(self) -> bool:
         assert self._upload is not None
         self._saved, self._saved_at = len(self._upload.arrived), time.monotonic()
-        return self._upload.write(self._record)
+        is_written = self._upload.write(self._record)
+        if not is_written:
+            self._saved_at += _PAUSE
+        return is_written
 
 
 def _digest_of(extra: dict[str, Any]) -> str:
