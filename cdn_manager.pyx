@@ -165,7 +165,7 @@ cdef class CDNManager:
         return self.download(folder, filename)
 
     def store(
-        self, str bucket not None, str filename not None, source not None, progress=None, bint overwrite=True,
+        self, str bucket not None, str filename not None, source not None, progress=None, overwrite=True,
         bint keep=True,
     ):
         """Upload, and return a result; raise on failure.
@@ -177,12 +177,14 @@ cdef class CDNManager:
                 to its end and stays open.
             progress: Called in the calling thread with the number of bytes sent since the last call, first with those
                 that an earlier call has sent; negative if a part has to be sent again. Raising in it ends the upload.
-            overwrite: False refuses to replace an existing object (``If-None-Match: *``).
+            overwrite: False refuses to replace an existing object (``If-None-Match: *``). ``"changed"`` sends nothing
+                if the object has the same content: with a read key the store is asked; without one, a record tells
+                what this user last stored there from this machine.
             keep: If it goes in parts, as more than 8 MiB do, go on with what an earlier call has sent of the same
                 content, and keep at the store what this one sends if it does not end. False aborts it instead.
 
         Returns:
-            A ``TransferResult``.
+            A ``TransferResult``; ``skipped`` is True if nothing had to be sent.
 
         Raises:
             CredentialMissingError: The credentials have no write key.
@@ -196,14 +198,13 @@ cdef class CDNManager:
             TypeError: The source is neither bytes-like, nor a path, nor a binary file object.
             botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
             OSError: The source cannot be read.
+            ValueError: ``overwrite`` is something else.
 
-        ``TRANSFER_ERRORS`` catches them all, except for ``TypeError``.
+        ``TRANSFER_ERRORS`` catches them all, except for ``TypeError`` and ``ValueError``.
         """
         self._uploader()
         paths.check_key(bucket, filename)
-        extra = {"Deadline": self.deadline, "Keep": keep}
-        if not overwrite:
-            extra["IfNoneMatch"] = "*"
+        extra = {"Deadline": self.deadline, "Keep": keep, "Overwrite": overwrite, "Reader": self.download_client}
         return self.upload_client.upload_fileobj(
             source, bucket, filename, ExtraArgs=extra, Callback=progress, Config=self.transfer_config
         )

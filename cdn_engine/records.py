@@ -17,7 +17,7 @@ import platformdirs
 
 from cdn_engine.log import log
 
-__all__ = ["Record", "Records", "seal", "unseal"]
+__all__ = ["Record", "Records", "private", "seal", "unseal"]
 
 _APPLICATION = "cdn-manager"
 _LARGEST = 4 << 20  # bytes; 10,000 parts take 500 KiB
@@ -68,7 +68,7 @@ class Record:
         try:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with open(new, "xb", opener=_private) as file:
+                with open(new, "xb", opener=private) as file:
                     file.write(seal(content))
                 os.replace(new, self.path)
             except BaseException:
@@ -137,5 +137,6 @@ def _digest(names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:32]
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """Open a file that only the user may read: an opener for ``open``."""
     return os.open(path, flags, 0o600)

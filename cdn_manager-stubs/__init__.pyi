@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
 from _typeshed import ReadableBuffer
 from boto3.s3.transfer import TransferConfig
@@ -83,7 +83,7 @@ class CDNManager:
         filename: str,
         source: ReadableBuffer | str | PathLike[str] | IO[bytes],
         progress: Callable[[int], object] | None = None,
-        overwrite: bool = True,
+        overwrite: bool | Literal["changed"] = True,
         keep: bool = True,
     ) -> TransferResult: ...
     def fetch(

@@ -14,8 +14,10 @@ from urllib3.exceptions import HTTPError
 from cdn_engine.errors import CDNError, printable
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.opening import open_source
+from cdn_engine.upload.request import Requests
 from cdn_engine.upload.state import State
 from cdn_engine.upload.transfer import Transfer
+from cdn_engine.upload.unchanged import Replacement
 from cdn_engine.wire.deadline import Deadline
 
 __all__ = ["upload_fileobj"]
@@ -41,7 +43,9 @@ def upload_fileobj(
         Bucket: The bucket.
         Key: The object's key.
         ExtraArgs: What boto3 allows here except checksums, and ``IfNoneMatch``, ``Deadline`` (seconds that the call
-            may take) and ``Keep`` (False to abort an upload in parts that does not end, and not to go on with one).
+            may take), ``Keep`` (False to abort an upload in parts that does not end, and not to go on with one),
+            ``Overwrite`` (as in ``CDNManager.store``) and ``Reader`` (a client of the same store that may read).
+            ``Overwrite="changed"`` compares the content, and nothing else that is given here.
         Callback: Called in the calling thread with counts of bytes sent, at least about twice a second: 0 when nothing
             has moved, negative for what has to be sent again. An exception in it ends the upload.
         Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
@@ -55,15 +59,22 @@ def upload_fileobj(
     """
     extra = dict(ExtraArgs or {})
     seconds, keep = extra.pop("Deadline", None), extra.pop("Keep", True)
+    overwrite, reader = extra.pop("Overwrite", True), extra.pop("Reader", None)
     for name in extra:
         if name not in _ALLOWED:
             raise ValueError(f"ExtraArgs of upload_fileobj cannot contain {name!r}")
+    if overwrite not in (True, False, "changed"):
+        raise ValueError(f"overwrite must be True, False or 'changed', not {overwrite!r}")
+    if not overwrite:
+        extra["IfNoneMatch"] = "*"
     name = printable(f"{Bucket}/{Key}")
     aftermath = State(name, Deadline(None))
     state = State(name, Deadline(seconds), Config and Config.max_bandwidth, Callback, aftermath)
+    ask = None if reader is None else Requests(reader.store, Bucket, Key, extra, state)
+    replacement = Replacement(self.store.url, Bucket, Key, state, overwrite == "changed", ask)
     try:
         with open_source(Fileobj, state.report) as source:
-            return Transfer(self.store, source, Bucket, Key, extra, state, Config, keep).run()
+            return replacement.carry_out(Transfer(self.store, source, Bucket, Key, extra, state, Config, keep).run)
     except CDNError as error:
         error.subject = name
         raise

@@ -16,6 +16,7 @@ from cdn_engine.upload.multipart import MultipartUpload
 from cdn_engine.upload.request import Broken, Requests
 from cdn_engine.upload.source import Source, changed
 from cdn_engine.upload.state import Over, State
+from cdn_engine.upload.unchanged import Find
 from cdn_engine.wire import retry
 from cdn_engine.wire.store import Store
 
@@ -65,12 +66,18 @@ class Transfer:
         self._skipped = False
         self._keep = keep and not any(name.startswith("SSECustomer") for name in extra)  # whose key is a secret
 
-    def run(self) -> TransferResult:
-        """Upload. After a failure no unfinished multipart upload remains at the store, or the log names it."""
+    def run(self, find: Find) -> TransferResult:
+        """Upload. After a failure no unfinished multipart upload remains at the store, or the log names it.
+
+        Args:
+            find: Called with the payload's digest and size. What it returns is the result; None to upload.
+        """
         requests = None
         try:
             layout = self._layout() if self._source.size > Layout.threshold(self._config) else None
             sha256, digests = self._hash(layout)
+            if (found := find(sha256, self._source.size)) is not None:
+                return found
             self._source.begin(sha256, self._state.check)
             extra = {**self._extra, "Metadata": {**self._extra.get("Metadata", {}), "sha256": sha256}}
             requests = Requests(self._store, self._bucket, self._key, extra, self._state)

@@ -43,11 +43,14 @@ def proxy(store):
 
 @pytest.fixture
 def publisher_at():
-    """A function that returns a manager with only the uploader key: ``publisher_at(url, deadline=1.0)``."""
+    """A function that returns a manager with only the uploader key: ``publisher_at(url, deadline=1.0)``.
+
+    With ``reader=READER``, it holds both.
+    """
     with contextlib.ExitStack() as opened:
 
-        def make(url, **settings):
-            return opened.enter_context(CDNManager(CDNCredentials(url, "", "", *WRITER), **settings))
+        def make(url, reader=("", ""), **settings):
+            return opened.enter_context(CDNManager(CDNCredentials(url, *reader, *WRITER), **settings))
 
         yield make
 

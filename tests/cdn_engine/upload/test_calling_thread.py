@@ -11,6 +11,7 @@ import time
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
+from local_store import READER
 from payloads import PART, size_id
 from scripted_server import answering, dripping, stalling
 
@@ -44,17 +45,20 @@ def full():
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@pytest.fixture(params=["connecting", *STAGES])
+@pytest.fixture(params=["connecting", "looking", *STAGES])
 def waiting(request, server, full, publisher_at):
     """A function that uploads, and waits at one stage: ``waiting(progress=..., deadline=...)``."""
 
     def store(progress=None, deadline=None):
         action, size = STAGES.get(request.param, (None, 1))
         server.fault("PutObject", *[action] * 9)
+        server.fault("HEAD", stalling())
         url = full if request.param == "connecting" else server.url
+        reader, overwrite = (READER, "changed") if request.param == "looking" else (("", ""), True)
+        publisher = publisher_at(url, reader, config=PATIENT, deadline=deadline)
         began = time.monotonic()
         try:
-            publisher_at(url, config=PATIENT, deadline=deadline).store("bucket", "key", bytes(size), progress=progress)
+            publisher.store("bucket", "key", bytes(size), progress, overwrite)
         finally:
             assert time.monotonic() - began < SOON
 
