@@ -25,10 +25,10 @@ class Direction(NamedTuple):
 
 UPLOAD = Direction(
     verb="uploaded",
-    patience=15.0,  # the engine takes up to 10 s to abort a multipart upload
-    waiting="the store to delete what it has of unfinished uploads",
-    left="the upload had not ended: parts of it may remain at the store, where CDNManager.orphans lists them",
-    advice="run the command again to upload the rest",
+    patience=15.0,  # the engine takes up to 10 s to abort an upload of which no part has arrived
+    waiting="uploads to save how far they have come, or the store to delete those that have just begun",
+    left="the upload had not ended: parts of it may remain at the store until you run the command again",
+    advice="what the store has is kept: run the command again to go on",
 )
 
 # Files on disk are made to survive the end of the process at any time.

@@ -25,7 +25,8 @@ exit status: 0 all done, 1 something failed, 2 usage or configuration, 130 ^C"""
 _UPLOAD = """\
 Upload files to a bucket. A file given by name is stored under its file name, a
 file in a directory under its path relative to that directory. Each object
-carries its SHA-256, so that every download can be verified."""
+carries its SHA-256, so that every download can be verified, and a file that is
+stored already is not sent again."""
 
 _DOWNLOAD = """\
 Download objects to BUCKET/KEY, or to DIR/KEY. An interrupted download resumes
@@ -64,9 +65,13 @@ def _add_upload(add_parser: Callable[..., ArgumentParser]) -> None:
     upload.add_argument("paths", metavar="PATH", nargs="+", type=_given, help="file or directory")
     upload.add_argument("--prefix", metavar="P", type=_prefix, default="", help="put P/ before each key")
     _add_jobs(upload)
-    upload.add_argument("--no-overwrite", action="store_true", help="do not replace existing objects")
+    replacing = upload.add_mutually_exclusive_group()
+    for option, overwrite, text in (
+        ("--force", True, "send unchanged files too"), ("--no-overwrite", False, "do not replace existing objects"),
+    ):  # fmt: skip
+        replacing.add_argument(option, dest="overwrite", action="store_const", const=overwrite, help=text)
     _add_common(upload)
-    upload.set_defaults(run=_run_upload)
+    upload.set_defaults(run=_run_upload, overwrite="changed")
 
 
 def _add_download(add_parser: Callable[..., ArgumentParser]) -> None:

@@ -107,10 +107,13 @@ class LinesDisplay(Display):
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
         self.done += 1
         self.expect(transfer, result.size)
+        if result.skipped:
+            self.resume(transfer, result.size)
         if self.verbose:
             resumed = f", {size_text(result.resumed_from)} from an earlier run" if result.resumed_from else ""
             unverified = "" if result.sha256 else ", not verified"
-            line = f"{transfer.key}: {size_text(result.size)} in {seconds_text(seconds)}{resumed}{unverified}"
+            moved = ", unchanged" if result.skipped else f" in {seconds_text(seconds)}"
+            line = f"{transfer.key}: {size_text(result.size)}{moved}{resumed}{unverified}"
             print(printable(line), flush=True)
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:

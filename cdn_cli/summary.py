@@ -75,6 +75,7 @@ def _summarize(batch: Batch) -> dict[str, Any]:
     return {
         "event": "summary",
         "done": len(batch.done),
+        "skipped": sum(result.skipped for result in results),
         "failed": len(batch.failed),
         "unverified": sum(result.sha256 is None for result in results),  # never an upload, which computes it
         "not_tried": len(batch.transfers) - len(batch.begun),
@@ -94,15 +95,19 @@ def summary_text(summary: dict[str, Any], count: int, verb: str) -> str:
         count: How many files there are.
         verb: What happened to those that are done.
     """
-    done, seconds = summary["done"], summary["seconds"]
-    text = f"{verb} {files_text(count) if done == count else f'{done} of {files_text(count)}'}"
-    if done:
-        text += f", {size_text(summary['size'])} in {seconds_text(seconds)}"
-    if done == count and summary["size"]:  # otherwise it also took time to move what is not counted
-        rate = rate_text(summary["transferred"], seconds)
-        if not summary["transferred"]:
-            rate = "nothing had to be transferred"
-        text += f" ({rate})" if rate else ""
+    done, skipped, seconds = summary["done"], summary["skipped"], summary["seconds"]
+    moved = done - skipped
+    text = f"{verb} {files_text(count) if moved == count else f'{moved} of {files_text(count)}'}"
+    if moved:
+        size = summary["transferred"] + summary["resumed"] if skipped else summary["size"]
+        text += f", {size_text(size)} in {seconds_text(seconds)}"
+        if done == count and size:  # otherwise it also took time to move what is not counted
+            rate = rate_text(summary["transferred"], seconds)
+            if not summary["transferred"]:
+                rate = "nothing had to be transferred"
+            text += f" ({rate})" if rate else ""
+    if skipped:
+        text += f", {skipped} unchanged"
     if summary["resumed"]:
         text += f", {size_text(summary['resumed'])} from an earlier run"
     if summary["failed"]:

@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
             raise UsageError("the credentials have no uploader_access_key: this machine cannot upload")
 
         def move(transfer: Transfer, progress: Progress) -> TransferResult:
-            return manager.store(bucket, transfer.key, transfer.path, progress, overwrite=not options.no_overwrite)
+            return manager.store(bucket, transfer.key, transfer.path, progress, options.overwrite)
 
         batch = Batch(move, transfers, options.jobs, choose(output, bucket, transfers), UPLOAD)
         return run_and_report(batch, bucket, output)

@@ -45,6 +45,7 @@ def test_documentation_shows_the_help_of_the_parser():
         ["upload", "bucket"],
         ["upload", "bucket", "file", "--jobs", "0"],
         ["upload", "bucket", "file", "--jobs", "many"],
+        ["upload", "bucket", "file", "--force", "--no-overwrite"],
         ["download", "bucket"],
         ["download", "bucket", "key", "--prefix", "p"],
         ["download", "bucket", "key", "--sha256", "abc"],

@@ -47,6 +47,24 @@ def test_resumed_bytes_do_not_count_for_the_speed_of_the_plain_line(capsys, monk
     assert capsys.readouterr().err == "0 of 1 file, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n"
 
 
+def unchanged(transfer, size):
+    """Return the result of a transfer that had nothing to do."""
+    return TransferResult("models", transfer.key, size, None, "5a", False, 0, 0, None, skipped=True)
+
+
+def test_unchanged_files_do_not_count_for_the_speed_of_the_plain_line(capsys, monkeypatch):
+    model, other = MODEL._replace(size=900_000), OTHER._replace(size=100_000)
+    display = LinesDisplay([model, other], True)
+    display.finish(model, unchanged(model, 900_000), 0.1)
+    display.advance(other, 10_000)
+    display.began = display.printed = 0.0  # or rounding may make less than 10 s of them
+    monkeypatch.setattr("time.monotonic", lambda: 10.0)
+    display.tick()
+    assert capsys.readouterr() == (
+        "model: 900.0 kB, unchanged\n", "1 of 2 files, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n",
+    )  # fmt: skip
+
+
 def test_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     output = Output(json=False, quiet=False, verbose=False)
@@ -163,6 +181,19 @@ def test_resumed_bytes_do_not_count_for_the_speed_of_the_total_bar():
         display.tick()
     assert total.completed == 904_000
     assert total.speed == 1000
+
+
+def test_unchanged_files_do_not_count_for_the_speed_of_the_total_bar():
+    model, other = MODEL._replace(size=900_000), OTHER._replace(size=100_000)
+    display, total = bars(model, other)
+    clock = [0.0]
+    display.progress.get_time = lambda: clock[0]
+    display.finish(model, unchanged(model, 900_000), 0.1)
+    display.tick()
+    for clock[0] in (1.0, 2.0, 3.0):
+        display.advance(other, 1000)
+        display.tick()
+    assert (total.completed, total.total, total.speed) == (903_000, 1_000_000, 1000)
 
 
 def test_bytes_that_are_sent_again_do_not_show_as_a_negative_speed():

@@ -47,7 +47,8 @@ def test_second_ctrl_c_does_not_cut_off_the_summary(config, moto_bucket, stored,
 
 
 def summary(**members):
-    nothing = dict.fromkeys(("done", "failed", "unverified", "size", "transferred", "resumed", "seconds"), 0)
+    names = ("done", "skipped", "failed", "unverified", "size", "transferred", "resumed", "seconds")
+    nothing = dict.fromkeys(names, 0)
     return {**nothing, **members}
 
 
@@ -66,6 +67,11 @@ def summary(**members):
         ({"seconds": 0.01}, 3, "0 of 3 files"),
         ({"done": 1, "size": 9, "transferred": 4, "resumed": 5, "seconds": 1}, 1,
          "1 file, 9 bytes in 1.0 s (4 bytes/s), 5 bytes from an earlier run"),
+        ({"done": 5, "skipped": 4, "size": 999, "transferred": 4, "resumed": 5, "seconds": 1}, 5,
+         "1 of 5 files, 9 bytes in 1.0 s (4 bytes/s), 4 unchanged, 5 bytes from an earlier run"),
+        ({"done": 4, "skipped": 3, "size": 99, "transferred": 4, "seconds": 1, "failed": 1}, 5,
+         "1 of 5 files, 4 bytes in 1.0 s, 3 unchanged, 1 failed"),
+        ({"done": 2, "skipped": 2, "size": 99, "seconds": 1}, 2, "0 of 2 files, 2 unchanged"),
     ],
 )  # fmt: skip
 def test_summary_does_not_contradict_itself(members, count, text):
@@ -115,7 +121,7 @@ def test_upload_that_has_not_ended_is_named_and_not_called_stored_or_lost(capsys
     assert written.out == "uploaded 0 of 1 file\n"
     first, second = written.err.splitlines()
     assert first.startswith("cdn-manager: models/model\\n: the upload had not ended: parts of it may remain at ")
-    assert second == "cdn-manager: interrupted with 0 of 1 done; run the command again to upload the rest"
+    assert second.endswith("interrupted with 0 of 1 done; what the store has is kept: run the command again to go on")
 
 
 def test_summary_stands_above_the_errors_in_a_file_that_gets_both(config, moto_bucket):
