@@ -5,9 +5,8 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from fault_proxy import Proxy
 from local_store import READER
-from payloads import PART, payload_of, sha256, size_id
+from payloads import sha256
 from scripted_server import answering, resetting, stalling
 
 from cdn_engine.records import Records
@@ -15,15 +14,7 @@ from cdn_manager import DeadlineExceededError, ObjectExistsError
 
 pytestmark = pytest.mark.portable
 
-SENDING = {"PUT", "POST"}
 PAIRS = pytest.mark.parametrize("reader", [READER, ("", "")], ids=["both-pairs", "write-key-alone"])
-
-
-@pytest.fixture
-def link(moto_url):
-    """A proxy in front of the in-process store, which counts requests."""
-    with Proxy(moto_url) as running:
-        yield running
 
 
 @pytest.fixture
@@ -52,21 +43,6 @@ def record(moto_url, moto_bucket):
 
 
 # The same, or not
-
-
-@PAIRS
-@pytest.mark.parametrize("size", [0, 1, PART + 1], ids=size_id)
-def test_same_content_is_not_sent_again(link, publisher_at, moto_bucket, reader, size):
-    publisher, payload = publisher_at(link.url, reader), payload_of(size)
-    first = publisher.store(moto_bucket, "key", payload, overwrite="changed")
-    assert not first.skipped
-    link.requests.clear()
-    counts = []
-    second = publisher.store(moto_bucket, "key", payload, counts.append, "changed")
-    # moto answers one request with the version "null", and another without a version.
-    assert second == first._replace(skipped=True, transferred=0, version_id=second.version_id)
-    assert [request.method for request in link.requests] == ["HEAD"] * (reader == READER)
-    assert sum(counts) == 0
 
 
 @PAIRS

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from fault_proxy import Proxy
 from local_store import READER
 from payloads import PART, payload_of, sha256, size_id
 
@@ -147,6 +148,21 @@ def test_existing_object_is_replaced_by_default(manager, bucket, admin):
     manager.store(bucket, "key", b"first")
     manager.store(bucket, "key", b"second")
     assert admin.get_object(Bucket=bucket, Key="key")["Body"].read() == b"second"
+
+
+@pytest.mark.parametrize("reader", [READER, ("", "")], ids=["both-pairs", "write-key-alone"])
+@pytest.mark.parametrize("size", [0, 1, PART + 1], ids=size_id)
+def test_same_content_is_not_sent_again(store, publisher_at, bucket, reader, size):
+    with Proxy(store.url) as link:
+        publisher, payload = publisher_at(link.url, reader), payload_of(size)
+        first = publisher.store(bucket, "key", payload, overwrite="changed")
+        assert not first.skipped
+        link.requests.clear()
+        counts = []
+        second = publisher.store(bucket, "key", payload, counts.append, "changed")
+        assert second == first._replace(skipped=True, transferred=0)
+        assert [request.method for request in link.requests] == ["HEAD"] * (reader == READER)
+    assert sum(counts) == 0
 
 
 # Permissions
