@@ -1,7 +1,8 @@
 """How many connections a transfer uses: all of them where one is slow, then as few as are just as fast.
 
 A connection too few costs a multiple of the time, one too many costs little. So the tuner is optimistic upwards and
-patient downwards. The clock and the counts come in as arguments.
+patient downwards. An upload begins gently, because the parts under way are lost if its process dies. The clock and the
+counts come in as arguments.
 """
 
 import math
@@ -16,6 +17,15 @@ Verdict = Generator[None, None, bool]
 
 _TOO_LONG = 1.0  # seconds that the rest may take; if it takes longer, more connections are worth their handshakes
 _EACH = 0.25  # seconds of the rest for which one connection is opened
+
+# A transfer that begins gently has one connection, gets a few at once where the first bytes fly, and otherwise tries
+# several times as many as long as that pays.
+_FLIES = 50 << 20  # bytes a second: a part takes a tenth of a second
+_FLYING = 1 << 20  # bytes of which that is taken, because buffers on the way take less than that at once
+_FEW = 4  # connections, which fill two cores
+_STUCK = 2.0  # seconds; what does not even begin for so long may do so over another connection
+_TIMES = 4  # one step further costs a part under way, and saves a second where a round trip takes 0.2
+_OF_LINEAR_AT_ONCE = 1 / 3  # so much of their share in the number shows at once that more pay
 
 # Fewer connections are tried step by step: 12 of 16, then 7, 4 and 2. So a step too far costs little, and is soon made
 # good. They come late, and not at all in a short transfer: what too many connections cost grows with the time.
@@ -51,13 +61,15 @@ class Tuner:
         most: The largest number of connections.
         now: The time in seconds.
         moved: Bytes that the transfer has moved so far.
+        part: Bytes of the parts that the transfer has, which are lost if they are not finished when its process dies:
+            connections are opened gently then. 0 if nothing is lost.
 
     Attributes:
         most: See above. It may change at any time.
         target: How many connections there should be.
     """
 
-    def __init__(self, most: int, now: float, moved: int = 0) -> None:
+    def __init__(self, most: int, now: float, moved: int = 0, part: int = 0) -> None:
         self.most = self._most = most
         self.target = 1
         self._many = 1  # before fewer were tried
@@ -68,6 +80,7 @@ class Tuner:
         self._refused_pause = _REFUSED
         self._no_more_before = self._no_fewer_before = now
         self._is_fixed = False
+        self._part = part
         self._steps = self._steer()
 
     @classmethod
@@ -151,11 +164,11 @@ class Tuner:
             yield
 
     def _steer(self, opens: bool = True) -> Steps:
-        yield from self._meter.first_bytes()
+        yield from self._meter.first_bytes(_STUCK if self._part else math.inf)
         while True:
             self._opening = opens
             if opens:
-                yield from self._open()
+                yield from self._open_gently() if self._part else self._open()
             rate = yield from self._measure_with(self.target)
             while self._meter.now - self._meter.began < max(_FIRST_TRIAL, _LAST_TRIAL - _STEPS * self._meter.trial):
                 yield
@@ -176,6 +189,25 @@ class Tuner:
                 before = rate
                 yield from self._meter.settle(self.target)
             yield
+
+    def _open_gently(self) -> Steps:
+        """Open connections step by step as long as the rest takes too long, and keep as many as have paid."""
+        flies = self.target == 1 and self._may_grow() and (yield from self._meter.flies(_FLIES, _FLYING))
+        if flies:
+            self.target = min(_FEW, self.most)
+        while self.target < self.most:
+            rate = yield from self._meter.glance()
+            if flies and rate < _FLIES:  # it was only a buffer that the bytes flew into
+                self.target, flies = 1, False
+            elif self._meter.left > _TOO_LONG * rate and self._may_grow():
+                if rate * _TOO_LONG > self._part:
+                    yield from self._meter.reach(self._part, _TOO_LONG)
+                few, self.target = self.target, min(self.most, _TIMES * self.target)
+                enough = 1 + (self.target / few - 1) * _OF_LINEAR_AT_ONCE
+                growth = yield from self._meter.growth(rate, enough)
+                if growth < enough:
+                    self.target = round(few * max(1.0, growth))
+                    return
 
     def _may_grow(self) -> bool:
         return self._busy < _BUSY and self._meter.now >= self._no_more_before

@@ -12,14 +12,15 @@ from typing import Any, NoReturn
 
 from cdn_engine.upload.source import Source, changed
 from cdn_engine.upload.state import Over, State
+from cdn_engine.wire.session import MOST_UNSENT
 
 __all__ = ["Body"]
 
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
-_FIRST_PIECE = 64 << 10  # an empty buffer of the system takes about as much at once
+_FIRST_PIECE = 64 << 10  # as long as the system's buffer may take it at once, which says nothing of the connection
 _LARGEST_PIECE = 256 << 10
-_SLOW_PIECE = 0.1  # seconds; the tuner sees a slow connection move piece by piece
+_SLOW_PIECE = 0.025  # seconds; the tuner sees a slow connection move piece by piece
 
 
 class Body:
@@ -95,7 +96,10 @@ class Body:
                 self.sent += amount
                 self.moved_at = self._state.count_sent(amount, began)
             took = self.moved_at - began
-            size = min(size * 2, _LARGEST_PIECE) if took < _SLOW_PIECE else max(size // 2, _SMALLEST_PIECE)
+            if took >= _SLOW_PIECE:
+                size = max(size // 2, _SMALLEST_PIECE)
+            elif self.sent >= MOST_UNSENT:
+                size = min(size * 2, _LARGEST_PIECE)
 
     def release(self) -> None:
         """Let go of the payload, which an exception that the caller keeps would hold otherwise."""

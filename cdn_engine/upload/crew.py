@@ -14,12 +14,10 @@ from cdn_engine.wire import retry
 
 __all__ = ["Crew"]
 
-_TICK = 0.05  # seconds between two looks of the tuner
+_TICK = 0.05  # seconds between two looks of the tuner,
+_FIRST_TICK = 0.002  # sooner while the upload is young: on a fast link it is over soon
+_OF_AGE = 0.1  # and in between, this share of its age
 _LONG = 60.0  # seconds; a wait that is renewed
-
-# So many connections fill two cores. They are opened at once, as the upload begins: where they are too many, that costs
-# little.
-_FIRST = 4
 
 _BUSY = (429, 503)
 
@@ -51,6 +49,7 @@ class Crew:
         self._layout = layout
         self._gauge = gauge
         self._share = budget.enter()
+        self._began = time.monotonic()
         self._tuner = self._new_tuner()
         self._carrying = 0  # places that are taken
         self._workers: list[threading.Thread] = []
@@ -64,7 +63,7 @@ class Crew:
         try:
             while not self._parts.is_over():
                 self._start_workers()
-                self._state.wait_for(self._parts.is_over, _TICK)
+                self._state.wait_for(self._parts.is_over, self._tick())
                 self._tune()
                 self._parts.save()
         except BaseException as error:
@@ -75,12 +74,14 @@ class Crew:
         self._state.check()
 
     def _new_tuner(self) -> Tuner:
-        now, most = time.monotonic(), self._layout.connections
+        most = self._layout.connections
         if self._layout.is_callers:
-            return Tuner.fixed(most, now)
-        tuner = Tuner(self._share.ask(most), now, self._state.sent)
-        tuner.target = min(_FIRST, tuner.most)
-        return tuner
+            return Tuner.fixed(most, self._began)
+        return Tuner(self._share.ask(most), self._began, self._state.sent, self._layout.part)
+
+    def _tick(self) -> float:
+        """Return how many seconds to wait until the tuner looks again."""
+        return min(_TICK, max(_FIRST_TICK, (time.monotonic() - self._began) * _OF_AGE))
 
     def _tune(self) -> None:
         """Adapt the number of places."""

@@ -183,7 +183,11 @@ def act(tuner, event, number, now):
         tuner.stay_at_one()
 
 
-@pytest.mark.parametrize("make", [Tuner, Tuner.fixed])
+def gentle(most, now):
+    return Tuner(most, now, part=5 << 20)
+
+
+@pytest.mark.parametrize("make", [Tuner, Tuner.fixed, gentle])
 @given(episodes=EPISODES, left=st.sampled_from([0, 10 * MB, 1 << 40]))
 @settings(deadline=None, derandomize=True, max_examples=200)
 def test_target_is_within_its_limits_whatever_is_observed(make, episodes, left):

@@ -17,7 +17,7 @@ class Lowered:
 
     server, parts = None, 4
 
-    def __init__(self, most, now, moved):
+    def __init__(self, most, now, moved, part):
         self.most, self.target = most, 4
         self.looks = 0
         Lowered.last = self
@@ -143,9 +143,9 @@ def test_callers_transfer_config_does_not_ask_the_budget(server, publisher_at, b
 def test_bytes_of_broken_requests_are_no_progress_of_the_parts_that_follow(server, publisher, monkeypatch):
     begun = []
 
-    def tuner(most, now, moved):
+    def tuner(most, now, moved, part):
         begun.append(moved)
-        return Tuner(most, now, moved)
+        return Tuner(most, now, moved, part)
 
     monkeypatch.setattr("cdn_engine.upload.crew.Tuner", tuner)
     server.fault("PutObject", *[resetting(after=1 << 20)] * 2)

@@ -26,12 +26,17 @@ def test_parts_cover_the_payload_and_no_more(size):
 def test_payload_goes_in_rounds_of_all_connections(size):
     layout = Layout.of(size, None)
     assert layout.part == 5 * MIB or layout.count % CONNECTIONS == 0
-    assert layout.count <= 2 * CONNECTIONS
+    assert layout.count <= 4 * CONNECTIONS
 
 
-def test_parts_do_not_grow_beyond_16_mib_unless_there_would_be_too_many():
-    assert Layout.of(79 * GIB, None).part == 16 * MIB
-    assert Layout.of(5000 * GIB, None).part > 16 * MIB
+@pytest.mark.parametrize("size", [9 * MIB, 90 * MIB, 256 * MIB, 320 * MIB])
+def test_parts_of_a_payload_that_a_slow_link_may_carry_are_small(size):
+    assert Layout.of(size, None).part < 6 * MIB
+
+
+def test_parts_do_not_grow_beyond_8_mib_unless_there_would_be_too_many():
+    assert Layout.of(78 * GIB, None).part == 8 * MIB
+    assert Layout.of(5000 * GIB, None).part > 8 * MIB
 
 
 @pytest.mark.parametrize(("size", "connections"), [(9 * MIB, 2), (40 * MIB, 8), (GIB, CONNECTIONS)])
