@@ -109,7 +109,7 @@ class LinesDisplay(Display):
         self.expect(transfer, result.size)
         if self.verbose:
             resumed = f", {size_text(result.resumed_from)} from an earlier run" if result.resumed_from else ""
-            unverified = "" if result.sha256 else ", not verified"
+            unverified = "" if result.verified or result.sha256 else ", not verified"
             line = f"{transfer.key}: {size_text(result.size)} in {seconds_text(seconds)}{resumed}{unverified}"
             print(printable(line), flush=True)
 
