@@ -1,4 +1,4 @@
-"""What is remembered of files whose objects carry no digest: no longer than both are the same."""
+"""What is remembered of files whose objects carry no digest, and how every change ends it."""
 
 import json
 import os
