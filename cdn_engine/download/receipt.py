@@ -21,6 +21,7 @@ from cdn_engine.records import Record, Records
 __all__ = ["Receipt"]
 
 _KIND = "downloads"
+_SMALL = 1 << 20  # bytes that are compared with an MD5 sooner than a record is made
 _UNUSED = 90 * 86400.0  # seconds after which a record that was not used is removed
 _SETTLED = 2 * 10**9  # nanoseconds until a change certainly leaves another time, whatever the file system
 
@@ -93,6 +94,8 @@ class Receipt:
         return Records(_KIND).of([self._partial.final])
 
     def _write(self, status: os.stat_result) -> None:
+        if self._version.verified_by is not None and status.st_size <= _SMALL:
+            return
         if self._record().write(self._content(status, self._version.verified_by)):
             _clean_up()
 

@@ -129,3 +129,12 @@ def test_digest_takes_buffers_in_order_only(state, file):
     assert hasher.exchange(BLOCK, buffer, BLOCK) is buffer
     assert hasher.exchange(0, buffer, BLOCK) is not buffer
     assert hasher.exchange(0, buffer, BLOCK) is buffer
+
+
+def test_digest_that_is_given_up_is_not_waited_for(state, file):
+    hasher = Hasher(state, Reader(file), hashlib.sha256())
+    hasher.start()
+    hasher.give_up()
+    hasher.join(100)  # though nothing has come
+    assert not hasher.is_alive()
+    assert hasher.error is None

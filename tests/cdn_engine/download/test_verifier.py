@@ -6,6 +6,8 @@ import threading
 import pytest
 from objects import payload_of
 
+from cdn_engine.download.hasher import Hasher
+
 SIZE = 20 << 20  # more than one request brings
 
 
@@ -29,9 +31,11 @@ def test_etag_is_not_compared_where_that_would_hold_up_the_download(stored, mana
 
 
 def test_comparison_that_falls_behind_is_given_up(stored, connect, monkeypatch):
-    answers = iter([True])
+    answers, given_up, usual = iter([True]), [], Hasher.give_up
     monkeypatch.setattr("cdn_engine.download.verifier._LOOK", 0)
     monkeypatch.setattr("cdn_engine.download.verifier.Verifier._is_affordable", lambda _: next(answers, False))
+    monkeypatch.setattr(Hasher, "give_up", lambda self: given_up.append(self._next < SIZE) or usual(self))
     result = connect(parts=None).fetch(stored, "in parts")
     assert (result.transferred, result.verified) == (SIZE, False)
+    assert given_up[0]
     assert "cdn-download-digest" not in [thread.name for thread in threading.enumerate()]

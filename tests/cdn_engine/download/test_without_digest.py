@@ -68,7 +68,7 @@ def test_file_that_someone_else_has_put_there_is_compared_once(shop, monkeypatch
 
 def test_file_that_has_just_been_changed_is_not_remembered(shop, state_folder, monkeypatch):
     """The next change might leave the same times."""
-    put_without_digest(shop.admin, shop.bucket, "object", payload_of(SMALL))
+    put_without_digest(shop.admin, shop.bucket, "object", payload_of(LARGE))
     shop.admin.download_file(shop.bucket, "object", "file")
     monkeypatch.setattr(receipt, "_SETTLED", 1 << 60)
     assert facts(shop.manager.fetch(shop.bucket, "object", path="file")) == (0, True, "md5")
