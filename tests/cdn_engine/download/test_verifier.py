@@ -4,6 +4,7 @@ import io
 import threading
 
 import pytest
+from downloads import interrupt
 from objects import payload_of
 
 from cdn_engine.download.hasher import Hasher
@@ -21,6 +22,14 @@ def stored(admin, bucket):
 def test_etag_is_compared_while_bytes_arrive(stored, connect, monkeypatch):
     monkeypatch.setattr("cdn_engine.download.verifier._MD5_RATE", SIZE / 2 / 0.2)  # no more than half may be left
     assert connect(parts=None).fetch(stored, "in parts").verified_by == "md5"
+
+
+def test_etag_of_a_download_that_was_resumed_is_compared(stored, connect):
+    manager = connect(parts=None)
+    interrupt(manager, stored, "in parts", SIZE // 2)
+    result = manager.fetch(stored, "in parts")
+    assert result.resumed_from
+    assert result.verified_by == "md5"
 
 
 def test_etag_is_not_compared_where_that_would_hold_up_the_download(stored, manager, monkeypatch):

@@ -75,6 +75,14 @@ def test_file_that_has_just_been_changed_is_not_remembered(shop, state_folder, m
     assert not list(state_folder.glob("downloads/*"))
 
 
+def test_file_of_another_size_is_not_read(shop, monkeypatch):
+    put_without_digest(shop.admin, shop.bucket, "object", payload_of(SMALL))
+    with open("file", "wb") as file:
+        file.write(payload_of(SMALL + 1))
+    monkeypatch.setattr(existing, "_compare", lambda *_: pytest.fail("it was read"))
+    assert facts(shop.manager.fetch(shop.bucket, "object", path="file")) == (SMALL, False, "md5")
+
+
 def test_other_file_of_the_same_size_is_replaced(shop):
     shop.admin.upload_fileobj(io.BytesIO(payload_of(LARGE)), shop.bucket, "object")
     with open("file", "wb") as file:
