@@ -111,7 +111,7 @@ class LinesDisplay(Display):
             self.resume(transfer, result.size)
         if self.verbose:
             resumed = f", {size_text(result.resumed_from)} from an earlier run" if result.resumed_from else ""
-            unverified = "" if result.sha256 else ", not verified"
+            unverified = "" if result.verified or result.sha256 else ", not verified"
             moved = ", unchanged" if result.skipped else f" in {seconds_text(seconds)}"
             line = f"{transfer.key}: {size_text(result.size)}{moved}{resumed}{unverified}"
             print(printable(line), flush=True)

@@ -77,7 +77,7 @@ def _summarize(batch: Batch) -> dict[str, Any]:
         "done": len(batch.done),
         "skipped": sum(result.skipped for result in results),
         "failed": len(batch.failed),
-        "unverified": sum(result.sha256 is None for result in results),  # never an upload, which computes it
+        "unverified": sum(not (result.verified or result.sha256) for result in results),  # never an upload
         "not_tried": len(batch.transfers) - len(batch.begun),
         "interrupted": batch.signal is not None,
         "size": sum(result.size for result in results),

@@ -14,7 +14,8 @@ class TransferResult(NamedTuple):
         size: The object's size in bytes.
         etag: The store's ETag without quotes; None if the store gives none.
         sha256: The object's SHA-256 in hex; None if neither the store nor the caller gave one.
-        verified: True if a download's content was compared with a digest of the store or of the caller.
+        verified: True if a download's content was compared with a digest, of the store or of the caller, or with an
+            ETag.
         transferred: Bytes of the object that crossed the network in this call.
         resumed_from: Bytes that an earlier, broken call had already brought.
         version_id: The store's version id; None if the bucket has no versions.

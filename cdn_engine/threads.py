@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-__all__ = ["join", "start"]
+__all__ = ["join", "start", "start_if_possible"]
 
 _STARTING = 1.0  # seconds that the system may take until a new thread counts as started
 _ENDING = 1.0  # seconds that a fork waits for the system to end threads that have been joined
@@ -22,6 +22,15 @@ def start(worker: threading.Thread) -> None:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
         raise
+
+
+def start_if_possible(worker: threading.Thread) -> bool:
+    """Start a thread. Return False if the system allows no further one."""
+    try:
+        start(worker)
+    except RuntimeError:
+        return False
+    return True
 
 
 def join(workers: Iterable[threading.Thread]) -> None:

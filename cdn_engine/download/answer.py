@@ -96,6 +96,7 @@ class Version:
         sha256: The digest that the content must have; None without one.
         claimed: The digest in the object's metadata; None without one.
         version_id: The store's version id; None without one.
+        verified_by: What the content was compared with, as in a ``TransferResult``; None as long as it was not.
     """
 
     def __init__(self, pinned: str | None) -> None:
@@ -104,6 +105,7 @@ class Version:
         self.sha256 = pinned
         self.claimed: str | None = None
         self.version_id: str | None = None
+        self.verified_by: str | None = None
 
     @property
     def recognizable(self) -> bool:
@@ -121,6 +123,7 @@ class Version:
                 f"the object should have the SHA-256 {self.sha256}, but the downloaded content has {found}: "
                 "nothing was installed"
             )
+        self.verified_by = "sha256"
 
     def resume(self, etag: str | None, sha256: str | None) -> None:
         """Take over what an earlier call knew."""
@@ -129,6 +132,7 @@ class Version:
     def learn(self, answer: Answer) -> None:
         """Take over what the first answer tells. What the caller requires stands above the object's metadata."""
         self.etag, self.sha256, self.claimed = answer.etag, self._pinned or answer.sha256, answer.sha256
+        self.version_id = answer.version_id
 
     def compare(self, answer: Answer) -> None:
         """Make sure that an answer is about this version.

@@ -3,13 +3,15 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import FileIO
 
 from botocore.exceptions import ClientError
 
-from cdn_engine.download.answer import digest_of, strong_etag
+from cdn_engine.download.answer import Answer, Version
+from cdn_engine.download.md5 import hashes_of
 from cdn_engine.download.partial import Partial
+from cdn_engine.download.receipt import Receipt
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import BLOCK
 from cdn_engine.errors import DeadlineExceededError
@@ -29,7 +31,9 @@ def existing_file(
     deadline: Deadline,
     callback: Callable[[int], object] | None,
 ) -> TransferResult | None:
-    """Compare the file under the final name with the object's digest, for which one HEAD request is made.
+    """Compare the file under the final name with the object, for which one HEAD request is made.
+
+    By the object's digest or, where it has none, by what is remembered of the file or by an ETag that is made of MD5s.
 
     Args:
         remote: The object.
@@ -57,25 +61,43 @@ def existing_file(
             if (retry.status_of(error) or 0) >= 500:
                 raise
             return None  # the GET will say it better, with the store's own words
-        size = os.fstat(file.fileno()).st_size
-        sha256 = pinned or digest_of(head)
-        if sha256 is None or head.get("ContentLength", size) != size:  # some stores leave the length out
+        status, version = os.fstat(file.fileno()), Version(pinned)
+        version.learn(Answer.of(head))
+        if head.get("ContentLength", status.st_size) != status.st_size:  # some stores leave the length out
             return None
-        if _hash(file, partial.final, deadline, callback) != sha256:
-            return None
-    etag = strong_etag(head)
-    return TransferResult(
-        remote.bucket, remote.key, size, etag and etag.strip('"'), sha256, True, 0, 0, head.get("VersionId")
-    )
+        receipt = Receipt(remote, partial, version)
+        if not receipt.recall(status):
+            if not _compare(_blocks(file, partial.final, deadline, callback), status.st_size, version):
+                return None
+            receipt.keep_compared(status, os.fstat(file.fileno()))
+    return remote.result(version, status.st_size, 0, 0)._replace(skipped=True)
 
 
-def _hash(file: FileIO, path: str, deadline: Deadline, callback: Callable[[int], object] | None) -> str:
-    digest, reported = hashlib.sha256(), time.monotonic()
+def _compare(blocks: Iterator[bytes], size: int, version: Version) -> bool:
+    """Return True if a file's content is the object's. The version then learns by what that is known."""
+    if version.sha256 is not None:
+        digest = hashlib.sha256()
+        for block in blocks:
+            digest.update(block)
+        found = "sha256" if digest.hexdigest() == version.sha256 else None
+    else:
+        hashes = hashes_of(version.etag, size)
+        for block in blocks if hashes else ():
+            for one in hashes:
+                one.update(block)
+        found = "md5" if any(one.matches() for one in hashes) else None
+    version.verified_by = found
+    return found is not None
+
+
+def _blocks(
+    file: FileIO, path: str, deadline: Deadline, callback: Callable[[int], object] | None
+) -> Iterator[bytes]:
+    reported = time.monotonic()
     while block := file.read(BLOCK):
-        digest.update(block)
+        yield block
         if not deadline.allows():
             raise DeadlineExceededError(f"the deadline passed while the existing file {path!r} was being compared")
         if callback is not None and time.monotonic() - reported >= _TICK:
             callback(0)
             reported = time.monotonic()
-    return digest.hexdigest()

@@ -1,10 +1,10 @@
 """Hashes a partial while it is being downloaded, as far as it is on disk without a gap."""
 
 import contextlib
-import hashlib
 import queue
 import threading
 from io import FileIO
+from typing import Protocol
 
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.settings import BLOCK
@@ -17,23 +17,34 @@ _TICK = 0.05  # seconds between two looks at the plan
 _MOST_BUFFERS = 8  # that wait to be hashed; what comes while there are so many is read from the file
 
 
+class Digest(Protocol):
+    """What takes content in order."""
+
+    def update(self, block: memoryview, /) -> object: ...
+
+
 class Hasher(threading.Thread):
-    """A thread that computes the SHA-256 of the partial; ``run`` also works in the calling thread.
+    """A thread that feeds the partial to a digest; ``run`` also works in the calling thread.
+
+    Args:
+        state: The download's shared state.
+        partial: The file.
+        digest: What is fed.
 
     Attributes:
-        digest: The hash of what has been hashed so far.
         error: Why it ended early; None if it did not. It can be repeated later if it only lacked a descriptor.
     """
 
-    def __init__(self, state: State, partial: Partial) -> None:
-        super().__init__(name="cdn-download-sha256", daemon=True)
+    def __init__(self, state: State, partial: Partial, digest: Digest) -> None:
+        super().__init__(name="cdn-download-digest", daemon=True)
         self._state = state
         self._partial = partial
         self._next = 0  # the byte after those that are hashed, being hashed, or waiting
         self._waiting: queue.SimpleQueue[tuple[memoryview, int]] = queue.SimpleQueue()
         self._count = 0  # buffers that wait
         self._spare: list[memoryview] = []
-        self.digest = hashlib.sha256()
+        self._digest = digest
+        self._is_unwanted = False
         self.error: Exception | None = None
 
     def exchange(self, start: int, buffer: memoryview, amount: int) -> memoryview:
@@ -53,6 +64,16 @@ class Hasher(threading.Thread):
         self._count += 1
         self._waiting.put((buffer, amount))
         return self._spare.pop() if self._spare else memoryview(bytearray(BLOCK))
+
+    @property
+    def left(self) -> int:
+        """Bytes of the object that have not been hashed, but for those in buffers."""
+        assert self._state.plan.size is not None
+        return self._state.plan.size - self._next
+
+    def give_up(self) -> None:
+        """End soon, whatever is left."""
+        self._is_unwanted = True
 
     def run(self) -> None:
         try:
@@ -75,7 +96,7 @@ class Hasher(threading.Thread):
     def _is_over(self) -> bool:
         state = self._state
         with state.lock:
-            return state.ending or (self._next == state.plan.size and not self._count)
+            return state.ending or self._is_unwanted or (self._next == state.plan.size and not self._count)
 
     def _claim(self) -> tuple[int, int]:
         """Return what to read from the file, the first byte and how many: what is on disk and waits in no buffer."""
@@ -88,14 +109,14 @@ class Hasher(threading.Thread):
     def _hash_from(self, file: FileIO, start: int, block: memoryview) -> None:
         file.seek(start)
         while block and (count := file.readinto(block)):
-            self.digest.update(block[:count])
+            self._digest.update(block[:count])
             block = block[count:]
 
     def _hash_waiting(self) -> None:
         """Wait a moment for a buffer, and hash it."""
         with contextlib.suppress(queue.Empty):
             buffer, amount = self._waiting.get(timeout=_TICK)
-            self.digest.update(buffer[:amount])
+            self._digest.update(buffer[:amount])
             with self._state.lock:
                 self._count -= 1
                 self._spare.append(buffer)

@@ -250,17 +250,19 @@ class Partial:
         if self._lost is not None:
             raise self._lost
 
-    def install(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+    def install(self, is_wanted: Callable[[], bool] = lambda: True, date: Callable[[int], object] = int) -> None:
         """Move the partial to its final name, durably, and remove the journal.
 
         Args:
             is_wanted: Called when the data is on the disk; returns False to leave it at that.
+            date: Called with the descriptor of the file before that; may set its times.
 
         Raises:
             OSError: Data may be lost, or the final name cannot be taken; the error names it. If the directory could
                 not be synced, the file is there, and a power cut may undo that.
         """
         with self.open() as file:
+            date(file.fileno())
             take_permissions(file, self.folder.directory, self._final_name)
             self._sync(file)
         if not is_wanted():

@@ -48,10 +48,11 @@ class RemoteObject:
         """Return what a download of this object reports, and log it if nothing shows that it was this object."""
         if not version.recognizable:  # no plain success, for a caller of download() neither
             logerror(f"{self.name}: nothing was verified: the store sent neither an ETag nor a SHA-256")
-        etag, sha256 = version.etag and version.etag.strip('"'), version.sha256
+        etag, verified_by = version.etag and version.etag.strip('"'), version.verified_by
         return TransferResult(
-            self.bucket, self.key, size, etag, sha256, sha256 is not None, transferred, resumed_from, version.version_id
-        )
+            self.bucket, self.key, size, etag, version.sha256, verified_by is not None, transferred, resumed_from,
+            version.version_id, verified_by=verified_by,
+        )  # fmt: skip
 
     def get(self, attempt: Attempt, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt at a GET. Return its answer, whose body the caller closes."""

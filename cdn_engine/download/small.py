@@ -12,9 +12,11 @@ from cdn_engine.download.answer import Answer, Version
 from cdn_engine.download.directory import Directory
 from cdn_engine.download.judge import refuse_web_page
 from cdn_engine.download.lock import is_current
+from cdn_engine.download.md5 import is_made_of
 from cdn_engine.download.opening import Opened, Opening
 from cdn_engine.download.own_file import open_own, unlink_own
 from cdn_engine.download.partial import Partial
+from cdn_engine.download.receipt import Receipt
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import CDNError, StoreProtocolError, UnsafePathError
 from cdn_engine.file_lock import try_lock
@@ -36,13 +38,14 @@ class SmallFile:
         partial: Knows the target.
 
     Attributes:
+        partial: What knows the target.
         error: Why it is not installed; None if it is, or may be yet.
 
     Thread-safety: for one thread at a time: the caller's, then the installer's.
     """
 
     def __init__(self, partial: Partial) -> None:
-        self._partial = partial
+        self.partial = partial
         self._name = f"{partial.stem}.whole"
         self._file: FileIO | None = None
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -59,7 +62,7 @@ class SmallFile:
         """
         if os.name == "nt":  # where no open file can be renamed
             return False
-        directory = self._partial.folder.directory
+        directory = self.partial.folder.directory
         with contextlib.suppress(OSError, UnsafePathError):
             try:
                 self._file = FileIO(directory.create_locked(self._name, os.O_RDWR), "r+")
@@ -74,11 +77,12 @@ class SmallFile:
             self._file = None
         return False
 
-    def install(self, content: memoryview, pulse: Callable[[], object]) -> None:
+    def install(self, content: memoryview, date: Callable[[int], object], pulse: Callable[[], object]) -> None:
         """Write the content, and wait until the file is installed, and that is on the disk.
 
         Args:
             content: The object.
+            date: Called with the descriptor of the file when it is written; may set its times.
             pulse: Called about 20 times a second. If it raises before the file has its final name, it never gets it.
 
         Raises:
@@ -89,7 +93,8 @@ class SmallFile:
             while content:
                 content = content[self._file.write(content):]
         except OSError as error:
-            raise OSError(error.errno, f"no room for the object: {error.strerror}", self._partial.final) from None
+            raise OSError(error.errno, f"no room for the object: {error.strerror}", self.partial.final) from None
+        date(self._file.fileno())
         self._submitted, process = True, os.getpid()
         installer.submit(self)
         while not self._ended:
@@ -116,7 +121,7 @@ class SmallFile:
         if file is not None:
             with file, contextlib.suppress(OSError, UnsafePathError):
                 if not self._submitted or self.error is not None:
-                    directory = self._partial.folder.directory
+                    directory = self.partial.folder.directory
                     if is_current(file, directory, self._name):
                         unlink_own(directory, self._name)
         if self._last is not None:
@@ -133,17 +138,17 @@ class SmallFile:
             self.error = _Abandoned()
         elif failure is not None:
             reason = f"what was written may be lost: {failure.strerror}"
-            self.error = OSError(failure.errno, reason, self._partial.final)
+            self.error = OSError(failure.errno, reason, self.partial.final)
 
     def renaming(self) -> tuple[Directory, str, str]:
-        return self._partial.renaming(self._name)
+        return self.partial.renaming(self._name)
 
     def directories(self) -> list[Directory]:
-        return self._partial.folder.to_sync()
+        return self.partial.folder.to_sync()
 
     def end(self) -> None:
         if self.error is None:
-            self._partial.folder.settle()
+            self.partial.folder.settle()
         self._ended = True
         self._news.put(None)
         if self._last is not None:
@@ -184,13 +189,20 @@ def fetch_small(
             opened.close()
     answer, content = whole
     version.learn(answer)
-    version.version_id = answer.version_id
-    if version.sha256 is not None:
-        version.verify(hashlib.sha256(content).hexdigest())
+    _verify(version, content)
     if callback is not None and content:
         callback(len(content))
-    file.install(content, opening.pulse)
+    receipt = Receipt(remote, file.partial, version)
+    file.install(content, receipt.date, opening.pulse)
+    receipt.keep()
     return remote.result(version, len(content), len(content), 0)
+
+
+def _verify(version: Version, content: memoryview) -> None:
+    if version.sha256 is not None:
+        version.verify(hashlib.sha256(content).hexdigest())
+    elif is_made_of(version.etag, content):
+        version.verified_by = "md5"
 
 
 def _read_whole(opening: Opening, opened: Opened) -> tuple[Answer, memoryview] | None:

@@ -13,12 +13,13 @@ from cdn_engine import threads
 from cdn_engine.download.answer import Changed, Unranged
 from cdn_engine.download.checkpoint import Checkpoint
 from cdn_engine.download.disk_task import DiskTask
-from cdn_engine.download.hasher import Hasher
 from cdn_engine.download.opening import Opened
 from cdn_engine.download.partial import Partial
+from cdn_engine.download.receipt import Receipt
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import Settings
 from cdn_engine.download.state import State
+from cdn_engine.download.verifier import Verifier
 from cdn_engine.download.worker import Worker
 from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, ObjectChangedError, explain
 from cdn_engine.result import TransferResult
@@ -31,7 +32,6 @@ _TICK = 0.05  # seconds between two looks of the calling thread
 _HEARTBEAT = 0.5  # seconds after which the callback is called although nothing has moved
 _JOURNAL_INTERVAL = 1.0  # seconds
 _RESTARTS = 3  # an object that is replaced more often during one download is an error
-_HASHED_AT_ONCE = 8 << 20  # bytes; for a smaller object, a thread to hash it costs more than it gains
 
 # Seconds that the end of a failed download waits for the disk. What is not done by then goes on in a thread.
 _GRACE = 1.5
@@ -69,7 +69,7 @@ class Transfer:
         self._state = State(settings, pinned, deadline, opened)
         self._checkpoint = Checkpoint(remote, self._state, partial)
         self._workers: list[threading.Thread] = []
-        self._hasher: Hasher | None = None
+        self._verifier = Verifier(self._state, partial)
         self._task: DiskTask | None = None
         self._saved_at = time.monotonic()
         self._reported = 0
@@ -116,12 +116,12 @@ class Transfer:
     def _download(self) -> None:
         """Download all missing bytes, verify, install. What arrived before a failure is kept for the next call."""
         self._state.begin()
-        self._workers, self._hasher = [], None
+        self._workers, self._verifier = [], Verifier(self._state, self._partial)
         try:
             self._partial.create()
             self._supervise()
             self._join()
-            self._verify()
+            self._verifier.verify(self._pause)
             self._wait_for(self._begin(self._install))
         except (Changed, Unranged) as error:
             self._state.stopping = True  # set before anything is called, where another Ctrl-C could come
@@ -142,6 +142,7 @@ class Transfer:
         state = self._state
         while not state.over:
             self._start_threads()
+            self._verifier.look()
             self._pause()
             now = time.monotonic()
             state.steer(now, self._remote.read_timeout)
@@ -178,52 +179,18 @@ class Transfer:
                 return
             self._workers = [worker for worker in self._workers if worker.is_alive()]
             count = state.tuner.target - len(self._workers) if state.plan.has_work else 0
-            # Not before an answer has confirmed the object.
-            large = state.plan.size is not None and state.plan.size > _HASHED_AT_ONCE
-            hashes = large and state.version.sha256 is not None and state.transferred > 0 and self._hasher is None
         for _ in range(count):
             worker = Worker(self._remote, state, self._partial, self._pace)
             self._workers.append(worker)
-            if not _start(worker):
+            if not threads.start_if_possible(worker):
                 self._workers.remove(worker)
                 if not self._workers:
                     raise OSError(errno.EAGAIN, "the system allows this process no further thread")
                 state.refuse(len(self._workers))
                 break
-        if hashes:
-            self._start_hasher()
-
-    def _start_hasher(self) -> bool:
-        """Start the thread that hashes. Return False if the system has none left."""
-        hasher = Hasher(self._state, self._partial)
-        with self._state.lock:
-            self._state.digest_pending, self._state.hasher = True, hasher
-        self._hasher = hasher
-        if _start(hasher):
-            return True
-        self._hasher = self._state.hasher = None
-        self._state.digest_pending = False
-        return False
-
-    def _verify(self) -> None:
-        """Compare the digest of the complete partial."""
-        state = self._state
-        if state.version.sha256 is None:
-            return
-        if self._hasher is None or self._hasher.error is not None:
-            assert state.plan.size is not None
-            if state.plan.size <= _HASHED_AT_ONCE or not self._start_hasher():
-                self._hasher = Hasher(state, self._partial)
-                self._hasher.run()
-            while state.digest_pending:
-                self._pause()
-        assert self._hasher is not None
-        if self._hasher.error is not None:
-            raise self._hasher.error
-        state.version.verify(self._hasher.digest.hexdigest())
 
     def _join(self) -> None:
-        threads.join([*self._workers, *filter(None, [self._hasher])])
+        threads.join([*self._workers, *self._verifier.threads])
 
     def _begin(self, work: Callable[[], object]) -> DiskTask:
         """Begin what may wait for the disk, after what was begun before."""
@@ -235,7 +202,7 @@ class Transfer:
             work()
 
         self._task = task = DiskTask(in_turn, self._state.wake)
-        if not _start(task):
+        if not threads.start_if_possible(task):
             task.run()
             if isinstance(task.error, KeyboardInterrupt):
                 raise task.error
@@ -252,7 +219,9 @@ class Transfer:
         self._saved_at = time.monotonic()
 
     def _install(self) -> None:
-        self._partial.install(lambda: not self._state.stopping)
+        receipt = Receipt(self._remote, self._partial, self._state.version)
+        self._partial.install(lambda: not self._state.stopping, receipt.date)
+        receipt.keep()
 
     def _tidy_up(self, error: BaseException) -> DiskTask:
         """End all threads, and begin to leave on disk what a later call can use."""
@@ -269,12 +238,3 @@ class Transfer:
                     self._checkpoint.keep()
 
         return self._begin(tidy_up)
-
-
-def _start(thread: threading.Thread) -> bool:
-    """Start a thread. Return False if the system allows no further one."""
-    try:
-        threads.start(thread)
-    except RuntimeError:
-        return False
-    return True

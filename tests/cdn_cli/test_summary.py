@@ -79,16 +79,24 @@ def test_summary_does_not_contradict_itself(members, count, text):
 
 
 @pytest.mark.portable
-def test_files_that_were_not_verified_are_counted(config, moto_bucket, stored, capsys):
+def test_files_that_were_not_verified_are_counted(moto_url, moto_bucket, stored, capsys):
     stored(**{"a.bin": b"a", "b.bin": b"b"})
-    assert run("download", moto_bucket, "a.bin", "b.bin", "--verbose") == 0
-    written = capsys.readouterr().out
-    assert "; 2 files not verified, for want of a SHA-256 at the store" in written
-    assert len(re.findall(r"^[ab]\.bin: .+, not verified$", written, re.MULTILINE)) == 2
-    assert run("download", moto_bucket, "a.bin", "b.bin", "--json") == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["unverified"] == 2
-    Path("c.bin").write_bytes(b"c")
-    assert run("upload", moto_bucket, "c.bin") == run("download", moto_bucket, "c.bin") == 0
+    with serving(AlteringProxy(moto_url, answers_with={"ETag": '"no MD5"'})) as address:
+        write_config(f"http://{address}")
+        assert run("download", moto_bucket, "a.bin", "b.bin", "--verbose") == 0
+        written = capsys.readouterr().out
+        assert "; 2 files not verified, for want of a SHA-256 at the store" in written
+        assert len(re.findall(r"^[ab]\.bin: .+, not verified$", written, re.MULTILINE)) == 2
+        assert run("download", moto_bucket, "a.bin", "b.bin", "--json") == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["unverified"] == 2
+
+
+@pytest.mark.portable
+def test_files_that_were_verified_and_uploads_are_not_called_unverified(config, moto_bucket, stored, capsys):
+    stored(**{"with-an-md5": b"a"})
+    Path("with-a-digest").write_bytes(b"c")
+    assert run("upload", moto_bucket, "with-a-digest", "--verbose") == 0
+    assert run("download", moto_bucket, "with-an-md5", "with-a-digest", "--verbose") == 0
     assert "not verified" not in capsys.readouterr().out
 
 

@@ -19,7 +19,14 @@ from cdn_manager import CDNError
 PARTS = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4)
 IMPATIENT = Config(read_timeout=1, connect_timeout=1)
 
+OPAQUE = '"0123456789abcdef"'  # an ETag that is not made of MD5s
+
 _CHILD = Path(__file__).with_name("download_child.py")
+
+
+def facts(result):
+    """Return what a result says about what was done."""
+    return result.transferred, result.skipped, result.verified_by
 
 
 def start_child(url, bucket, key, folder, *options, before=(), **settings):

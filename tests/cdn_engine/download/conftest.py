@@ -4,9 +4,11 @@ import contextlib
 import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from downloads import IMPATIENT, PARTS
+from altering_proxy import AlteringProxy, serving
+from downloads import IMPATIENT, OPAQUE, PARTS
 from fault_proxy import Proxy
 from local_store import READER
 from objects import SAMPLE_SIZE, payload_of, put, put_without_digest
@@ -52,3 +54,26 @@ def open_folder():
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture(params=["SeaweedFS", "moto"])
+def shop(request):
+    """A store with a bucket: a client that is allowed everything, and a manager."""
+    prefix = "moto_" if request.param == "moto" else ""
+    names = ("admin", "bucket", "manager")
+    return SimpleNamespace(**{name: request.getfixturevalue(prefix + name) for name in names})
+
+
+@pytest.fixture
+def opaque(moto_url, moto_admin, moto_bucket, folder):
+    """A store whose ETags are no MD5s: a bucket, a manager, and functions that store and fetch an object."""
+    with (
+        serving(AlteringProxy(moto_url, answers_with={"ETag": OPAQUE})) as address,
+        CDNManager(CDNCredentials(f"http://{address}", *READER)) as manager,
+    ):
+        yield SimpleNamespace(
+            bucket=moto_bucket,
+            manager=manager,
+            put=lambda content, key="object": put_without_digest(moto_admin, moto_bucket, key, content),
+            fetch=lambda key="object": manager.fetch(moto_bucket, key, path="file"),
+        )

@@ -48,10 +48,10 @@ def test_object_of_one_part_takes_one_request(store, admin, bucket, folder):
         assert len(proxy.requests) == 1
 
 
-def test_object_without_digest_is_not_verified(admin, bucket, manager):
+def test_object_without_digest_is_verified_by_its_etag(admin, bucket, manager):
     put_without_digest(admin, bucket, "object", b"plain")
     result = manager.fetch(bucket, "object")
-    assert (result.verified, result.sha256) == (False, None)
+    assert (result.verified, result.verified_by, result.sha256) == (True, "md5", None)
 
 
 def test_required_digest_is_verified_without_metadata(admin, bucket, manager):

@@ -111,7 +111,8 @@ def test_small_reads_become_large_writes(state, file):
 @pytest.mark.parametrize("seed", range(10))
 def test_digest_of_the_buffers_is_that_of_the_content(state, file, seed):
     content = payload_of(SIZE, seed)
-    hasher = state.hasher = Hasher(state, Reader(file))
+    digest = hashlib.sha256()
+    hasher = state.hasher = Hasher(state, Reader(file), digest)
     hasher.start()
     receive(state, file, content, random.Random(seed))
     with state.lock:
@@ -119,12 +120,21 @@ def test_digest_of_the_buffers_is_that_of_the_content(state, file, seed):
             state.plan.give_back(span)
     hasher.join(100)
     assert hasher.error is None
-    assert hasher.digest.digest() == hashlib.sha256(content).digest()
+    assert digest.digest() == hashlib.sha256(content).digest()
 
 
 def test_digest_takes_buffers_in_order_only(state, file):
-    hasher = Hasher(state, Reader(file))
+    hasher = Hasher(state, Reader(file), hashlib.sha256())
     buffer = memoryview(bytearray(BLOCK))
     assert hasher.exchange(BLOCK, buffer, BLOCK) is buffer
     assert hasher.exchange(0, buffer, BLOCK) is not buffer
     assert hasher.exchange(0, buffer, BLOCK) is buffer
+
+
+def test_digest_that_is_given_up_is_not_waited_for(state, file):
+    hasher = Hasher(state, Reader(file), hashlib.sha256())
+    hasher.start()
+    hasher.give_up()
+    hasher.join(100)  # though nothing has come
+    assert not hasher.is_alive()
+    assert hasher.error is None
