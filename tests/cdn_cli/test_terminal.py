@@ -82,7 +82,7 @@ def test_upload_interrupted_by_ctrl_c_leaves_no_unfinished_multipart_upload(rela
     upload.read_until(SOME_OF_THE_MODEL)
     upload.press_ctrl_c()
     assert upload.wait() == 130
-    assert "run the command again to upload the rest" in upload.screen
+    assert "what the store has is kept: run the command again to go on" in upload.screen
     assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
 
 
@@ -109,11 +109,11 @@ def test_second_ctrl_c_leaves_an_upload_whose_connection_is_dead_and_names_it(re
     upload.read_until(SOME_OF_THE_MODEL)
     relay.flows.clear()
     upload.press_ctrl_c()
-    upload.read_until("cdn-manager: waiting up to 600 s for the store to delete what it has of unfinished uploads; ")
+    upload.read_until("cdn-manager: waiting up to 600 s for uploads to save how far they have come")
     upload.press_ctrl_c()
     assert upload.wait() == 130
     assert f"cdn-manager: {bucket}/model.safetensors: the upload had not ended: parts of it may remain" in upload.screen
-    assert upload.screen.rstrip().endswith("interrupted with 0 of 1 done; run the command again to upload the rest")
+    assert upload.screen.rstrip().endswith("interrupted with 0 of 1 done; what the store has is kept: run the command again to go on")
 
 
 def test_ctrl_c_ends_a_download_whose_connection_is_dead(relay, bucket):
