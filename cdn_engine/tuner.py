@@ -192,22 +192,27 @@ class Tuner:
 
     def _open_gently(self) -> Steps:
         """Open connections step by step as long as the rest takes too long, and keep as many as have paid."""
-        flies = self.target == 1 and self._may_grow() and (yield from self._meter.flies(_FLIES, _FLYING))
+        flies = self.target == 1 and (yield from self._meter.flies(_FLIES, _FLYING))
         if flies:
             self.target = min(_FEW, self.most)
-        while self.target < self.most:
+        rate = yield from self._meter.glance()
+        if flies and rate < _FLIES:  # it was only a buffer that the bytes flew into
+            self.target = 1
             rate = yield from self._meter.glance()
-            if flies and rate < _FLIES:  # it was only a buffer that the bytes flew into
-                self.target, flies = 1, False
-            elif self._meter.left > _TOO_LONG * rate and self._may_grow():
-                if rate * _TOO_LONG > self._part:
-                    yield from self._meter.reach(self._part, _TOO_LONG)
-                few, self.target = self.target, min(self.most, _TIMES * self.target)
-                enough = 1 + (self.target / few - 1) * _OF_LINEAR_AT_ONCE
-                growth = yield from self._meter.growth(rate, enough)
-                if growth < enough:
-                    self.target = round(few * max(1.0, growth))
-                    return
+        while self.target < self.most:
+            if self._meter.left <= _TOO_LONG * rate or not self._may_grow():
+                rate = yield from self._meter.glance()
+                continue
+            if rate * _TOO_LONG > self._part:
+                yield from self._meter.reach(self._part, _TOO_LONG)
+            few, self.target = self.target, min(self.most, _TIMES * self.target)
+            enough = 1 + (self.target / few - 1) * _OF_LINEAR_AT_ONCE
+            growth = yield from self._meter.growth(rate, enough)
+            if growth < enough:
+                self.target = round(few * max(1.0, growth))
+                return
+            # The next ones are compared with what these should bring in the end, which nobody has to wait for.
+            rate = rate * self.target / few or (yield from self._meter.glance())
 
     def _may_grow(self) -> bool:
         return self._busy < _BUSY and self._meter.now >= self._no_more_before

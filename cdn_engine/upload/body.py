@@ -18,7 +18,7 @@ __all__ = ["Body"]
 
 # A piece has to be taken whole within the connect timeout, 10 s: a slow connection gets smaller ones.
 _SMALLEST_PIECE = 16 << 10
-_FIRST_PIECE = 64 << 10  # as long as the system's buffer may take it at once, which says nothing of the connection
+_FIRST_PIECE = 64 << 10  # until the system's buffer is full, which takes about as much at once
 _LARGEST_PIECE = 256 << 10
 _SLOW_PIECE = 0.025  # seconds; the tuner sees a slow connection move piece by piece
 
@@ -98,8 +98,10 @@ class Body:
             took = self.moved_at - began
             if took >= _SLOW_PIECE:
                 size = max(size // 2, _SMALLEST_PIECE)
-            elif self.sent >= MOST_UNSENT:
+            elif self.sent > MOST_UNSENT:
                 size = min(size * 2, _LARGEST_PIECE)
+            elif self.sent == MOST_UNSENT:  # from here on, how long a piece takes tells how fast the connection is
+                size = _SMALLEST_PIECE
 
     def release(self) -> None:
         """Let go of the payload, which an exception that the caller keeps would hold otherwise."""

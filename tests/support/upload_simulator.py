@@ -73,6 +73,8 @@ class Sender:
                 self.piece = max(self.piece // 2, PIECES[0])
             elif self.taken > UNSENT:
                 self.piece = min(self.piece * 2, PIECES[2])
+            elif self.taken == UNSENT:
+                self.piece = PIECES[0]
         return slowest
 
 
