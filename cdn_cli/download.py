@@ -53,7 +53,10 @@ def run(options: Namespace) -> int:
             if size is None and batch.display.wants_sizes:
                 size = _object_size(client, bucket, transfer.key)
             batch.expect(transfer, size, bytes_kept(path))
-            return manager.fetch(bucket, transfer.key, path, progress, options.sha256)
+            result = manager.fetch(bucket, transfer.key, path, progress, options.sha256)
+            if result.skipped:
+                batch.display.advance(transfer, -result.size)  # the display itself counts it, and as not moved
+            return result
 
         batch = Batch(move, transfers, options.jobs, choose(output, bucket, transfers), DOWNLOAD)
         return run_and_report(batch, bucket, output)

@@ -47,6 +47,13 @@ def test_resumed_bytes_do_not_count_for_the_speed_of_the_plain_line(capsys, monk
     assert capsys.readouterr().err == "0 of 1 file, 910.0 kB of 1.0 MB, 1.0 kB/s, 1:30 left\n"
 
 
+def test_unchanged_download_is_counted_once(config, moto_bucket, stored, capsys, monkeypatch):
+    monkeypatch.setattr("cdn_cli.progress._INTERVAL", 0.0)
+    stored(**{"a.bin": b"1" * 1000})
+    assert run("download", moto_bucket, "a.bin") == run("download", moto_bucket, "a.bin") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "1 of 1 file, 1.0 kB of 1.0 kB"
+
+
 def unchanged(transfer, size):
     """Return the result of a transfer that had nothing to do."""
     return TransferResult("models", transfer.key, size, None, "5a", False, 0, 0, None, skipped=True)
