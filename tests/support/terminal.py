@@ -61,8 +61,12 @@ class Terminal:
     def read_until(self, pattern):
         """Read until the screen matches a pattern; return the match."""
         while not (found := re.search(pattern, self.screen)):
-            assert self._read(), f"ended without {pattern!r}: {self.screen}"
+            self.read_more(pattern)
         return found
+
+    def read_more(self, pattern="what was waited for"):
+        """Read what is written next."""
+        assert self._read(), f"ended without {pattern!r}: {self.screen}"
 
     def _read(self):
         try:
