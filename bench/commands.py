@@ -41,7 +41,7 @@ class CdnManager(_Command):
         self._cdn_manager("download", bucket, "--prefix", prefix, "--into", folder)
 
     def put_all(self, bucket, prefix, folder, work):
-        self._cdn_manager("upload", bucket, folder, "--prefix", prefix, "--force")  # the others do not ask either
+        self._cdn_manager("upload", bucket, folder, "--prefix", prefix)
 
 
 class S5cmd(_Command):

@@ -10,6 +10,7 @@ from cdn_cli.displays import choose
 from cdn_cli.sources import find_files
 from cdn_cli.summary import run_and_report
 from cdn_cli.transfer import Transfer
+from cdn_engine.upload.journal import bytes_kept
 from cdn_manager import TransferResult
 
 __all__ = ["run"]
@@ -24,8 +25,10 @@ def run(options: Namespace) -> int:
     with open_manager(config, options.quiet) as manager:
         if manager.upload_client is None:
             raise UsageError("the credentials have no uploader_access_key: this machine cannot upload")
+        host = manager.upload_client.store.url
 
         def move(transfer: Transfer, progress: Progress) -> TransferResult:
+            batch.expect(transfer, transfer.size, bytes_kept(host, bucket, transfer.key, transfer.size or 0))
             return manager.store(bucket, transfer.key, transfer.path, progress, options.overwrite)
 
         batch = Batch(move, transfers, options.jobs, choose(output, bucket, transfers), UPLOAD)

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 import sys
+from io import FileIO
+from pathlib import Path
 
-__all__ = ["is_named", "try_lock", "unlock"]
+__all__ = ["lock_named", "release", "try_lock", "unlock"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -40,8 +42,36 @@ else:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def is_named(descriptor: int, path: str | os.PathLike[str]) -> bool:
+def lock_named(path: Path) -> FileIO | None:
+    """Make a file for its lock, and take that. Return None if another one has it; ``release`` removes the file.
+
+    Raises:
+        OSError: The file cannot be made, or the file system cannot lock files.
+    """
+    while True:
+        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600), "r+")
+        try:
+            if not try_lock(file.fileno()):
+                file.close()
+                return None
+            if os.name == "nt" or _is_at(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # it was removed by the one who had it
+
+
+def release(file: FileIO, path: Path) -> None:
+    """Let go of a lock of ``lock_named``, and remove its file where open files can be removed."""
+    with file, contextlib.suppress(OSError):
+        if os.name != "nt" and _is_at(file, path):
+            path.unlink()
+        unlock(file.fileno())
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
     """Return True if the path still leads to this open file."""
     with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     return False

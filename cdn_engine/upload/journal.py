@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from io import FileIO
 from typing import Any
 
-from cdn_engine.file_lock import is_named, try_lock, unlock
+from cdn_engine.file_lock import lock_named, release
 from cdn_engine.log import log
 from cdn_engine.records import Record, Records
+from cdn_engine.upload.layout import SMALLEST_PART
 
-__all__ = ["WEEK", "Journal", "Unfinished"]
+__all__ = ["WEEK", "Journal", "Unfinished", "bytes_kept"]
 
 WEEK = 7 * 86400.0  # seconds that an unfinished upload is kept
 
@@ -104,6 +105,7 @@ class Journal:
     def __init__(self, host: str, bucket: str, key: str, sha256: str, extra: dict[str, Any]) -> None:
         self._subject = [host, bucket, key]
         self._record = _records.of(self._subject, sha256)
+        self._lock_path = self._record.path.with_suffix(".lock")
         self._waiting = self._record.path.with_suffix(".waiting")  # is there if another process waits
         self._arguments = _digest_of(extra)
         self._lock: FileIO | None = None
@@ -124,7 +126,7 @@ class Journal:
         while True:
             try:
                 self._record.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._lock = _lock(self._record)
+                self._lock = lock_named(self._lock_path)
                 if self._lock is None and not self.waited:
                     self.waited = True
                     self._waiting.touch(0o600)
@@ -142,7 +144,7 @@ class Journal:
         """Let go of the lock. May be called again."""
         file, self._lock = self._lock, None
         if file is not None:
-            _release(file, self._record)
+            release(file, self._lock_path)
 
     def abandon(self) -> None:
         """Close the lock in a forked child, which does not unlock the parent's."""
@@ -234,7 +236,8 @@ class Journal:
                     yield ours, record.remove
                 continue
             with contextlib.suppress(OSError):
-                lock = _lock(record)
+                lock_path = record.path.with_suffix(".lock")
+                lock = lock_named(lock_path)
                 if lock is None:
                     continue  # a process is at work on it
                 try:
@@ -244,7 +247,7 @@ class Journal:
                     elif upload.host == self._subject[0] and (path in old or upload.completing_at is None):
                         yield upload, record.remove
                 finally:
-                    _release(lock, record)
+                    release(lock, lock_path)
 
     def _write(self) -> bool:
         assert self._upload is not None
@@ -255,33 +258,19 @@ class Journal:
         return is_written
 
 
+def bytes_kept(host: str, bucket: str, key: str, size: int) -> int:
+    """Return how many bytes of a file of this size the store has, if it is what an earlier call was uploading there."""
+    kept = 0
+    for record in _records.about([host, bucket, key]) if size > SMALLEST_PART else ():
+        found = Unfinished.of(record)
+        if found is not None:
+            starts = ((number - 1) * found.part for number in found.arrived)
+            kept = max(kept, sum(min(found.part, size - start) for start in starts if start < size))
+    return kept
+
+
 def _digest_of(extra: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(extra, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _lock(record: Record) -> FileIO | None:
-    """Lock what stands beside a record for its lock. Return None if another process has it."""
-    path = record.path.with_suffix(".lock")
-    while True:
-        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600), "r+")
-        try:
-            if not try_lock(file.fileno()):
-                file.close()
-                return None
-            if os.name == "nt" or is_named(file.fileno(), path):
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # it has been removed by the process that had it
-
-
-def _release(file: FileIO, record: Record) -> None:
-    path = record.path.with_suffix(".lock")
-    with file, contextlib.suppress(OSError):
-        if os.name != "nt" and is_named(file.fileno(), path):
-            path.unlink()
-        unlock(file.fileno())
 
 
 def _abandon_all() -> None:

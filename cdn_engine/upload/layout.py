@@ -6,12 +6,12 @@ from boto3.s3.transfer import TransferConfig
 
 from cdn_engine.budget import CONNECTIONS
 
-__all__ = ["Layout"]
+__all__ = ["SMALLEST_PART", "Layout"]
 
 _THRESHOLD = 8 << 20
 
 # S3's limits, which other stores share.
-_SMALLEST_PART = 5 << 20
+SMALLEST_PART = 5 << 20
 _MAX_PARTS = 10_000
 
 # Larger parts cost a little less CPU. But a part that fails, or whose process dies, is sent again, and each connection
@@ -57,5 +57,5 @@ class Layout:
 
 def _part_of(size: int) -> int:
     """Return a size of parts with which all connections end at once if they are equally fast."""
-    rounds = min(max(1, size // (CONNECTIONS * _SMALLEST_PART)), _PARTS_OF_EACH)
-    return min(max(_SMALLEST_PART, -(-size // (CONNECTIONS * rounds))), _LARGEST_PART)
+    rounds = min(max(1, size // (CONNECTIONS * SMALLEST_PART)), _PARTS_OF_EACH)
+    return min(max(SMALLEST_PART, -(-size // (CONNECTIONS * rounds))), _LARGEST_PART)

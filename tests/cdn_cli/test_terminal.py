@@ -97,8 +97,9 @@ def test_upload_interrupted_by_ctrl_c_goes_on_in_the_next_run(relay, bucket, adm
     assert upload.wait() == 130
     assert "interrupted with 0 of 1 done; what the store has is kept" in upload.screen
     relay.flows.set()
-    relay.pause = 0
     last = Terminal("upload", bucket, "model")
+    last.read_until("MB resumed")
+    relay.pause = 0
     assert last.wait() == 0
     assert re.search(r"uploaded 1 file, 268\.4 MB in .+, \d+\.\d MB from an earlier run", last.screen)
     assert "Uploads" not in admin.list_multipart_uploads(Bucket=bucket)
