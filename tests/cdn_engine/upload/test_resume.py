@@ -22,9 +22,9 @@ from cdn_manager import CDNCredentials, CDNManager, DeadlineExceededError, Objec
 
 pytestmark = pytest.mark.portable
 
-PARTS = 4
-SIZE = PARTS * SMALLEST_PART
-ONE_AFTER_THE_OTHER = TransferConfig(multipart_threshold=1, multipart_chunksize=SMALLEST_PART, max_concurrency=1)
+PARTS, PART = 4, 1 << 20  # the scripted server takes parts of any size
+SIZE = PARTS * PART
+ONE_AFTER_THE_OTHER = TransferConfig(multipart_threshold=1, multipart_chunksize=PART, max_concurrency=1)
 PATIENCE = 100  # seconds; no test waits for it
 
 
@@ -79,9 +79,9 @@ def test_next_call_sends_what_is_missing(server, publisher, interrupt, payload, 
     counts = []
     result = publisher.store("bucket", "key", make(payload), progress=counts.append)
     assert operations_since(server, 4) == [*["UploadPart"] * 2, "CompleteMultipartUpload"]
-    assert (result.resumed_from, result.transferred) == (2 * SMALLEST_PART, 2 * SMALLEST_PART)
+    assert (result.resumed_from, result.transferred) == (2 * PART, 2 * PART)
     assert sum(counts) == SIZE
-    assert next(filter(None, counts)) == 2 * SMALLEST_PART
+    assert next(filter(None, counts)) == 2 * PART
     numbers = [int(request.query["partNumber"][0]) for request in server.requests if "partNumber" in request.query]
     assert numbers == [1, 2, 3, 3, 4]
     assert server.requests[-1].body.count(b"<Part>") == PARTS
@@ -96,7 +96,7 @@ def test_upload_of_bytes_goes_on_too(server, publisher, interrupt, payload):
 def test_it_is_said_how_to_go_on(publisher, interrupt, payload, log_lines):
     interrupt(publisher, payload, 2)
     (line,) = log_lines()
-    assert line.startswith("bucket/key: 10 of 20 MiB are at the store: ")
+    assert line.startswith("bucket/key: 2 of 4 MiB are at the store: ")
 
 
 def test_deadline_and_failures_of_the_network_keep_what_the_store_has(server, publisher_at, payload, monkeypatch):
@@ -211,9 +211,8 @@ def test_other_upload_of_the_key_aborts_the_old_one(server, publisher_at, publis
     if change == "content":
         publisher.store("bucket", "key", payload_of(SIZE, seed=1))
     elif change == "part":
-        publisher_at(server.url, transfer_config=TransferConfig(multipart_chunksize=SIZE // 2)).store(
-            "bucket", "key", payload
-        )
+        halves = TransferConfig(multipart_threshold=1, multipart_chunksize=SIZE // 2)
+        publisher_at(server.url, transfer_config=halves).store("bucket", "key", payload)
     else:
         publisher.upload_client.upload_fileobj(
             io.BytesIO(payload), "bucket", "key", ExtraArgs={"ContentType": "x/y"}, Config=ONE_AFTER_THE_OTHER
@@ -264,14 +263,15 @@ def test_damaged_journal_costs_time_and_nothing_else(moto_manager, moto_bucket, 
         if sum(sent) > SMALLEST_PART:
             raise InterruptedError
 
+    config = TransferConfig(multipart_threshold=1, multipart_chunksize=SMALLEST_PART, max_concurrency=1)
     client, payload = moto_manager.upload_client, payload_of(SMALLEST_PART + 1000)
     for number in range(50):
         sent = []
         with pytest.raises(InterruptedError):
-            client.upload_fileobj(payload, moto_bucket, "key", Callback=progress, Config=ONE_AFTER_THE_OTHER)
+            client.upload_fileobj(payload, moto_bucket, "key", Callback=progress, Config=config)
         for path in journals(state_folder):
             path.write_bytes(damaged(path.read_bytes(), number))
-        client.upload_fileobj(payload, moto_bucket, "key", Config=ONE_AFTER_THE_OTHER)
+        client.upload_fileobj(payload, moto_bucket, "key", Config=config)
         stored = moto_manager.download_client.get_object(Bucket=moto_bucket, Key="key")["Body"].read()
         assert sha256(stored) == sha256(payload)
         client.delete_object(Bucket=moto_bucket, Key="key")
@@ -426,7 +426,7 @@ def test_old_uploads_to_other_hosts_are_left_alone(server, publisher, interrupt,
     (path,) = journals(state_folder)
     make_old(path)
     moto_manager.upload_client.create_bucket(Bucket="of-another-host")
-    moto_manager.store("of-another-host", "key", payload)
+    moto_manager.store("of-another-host", "key", bytes(2 * SMALLEST_PART))
     assert path.exists()
     assert "AbortMultipartUpload" not in server.operations
 
@@ -488,4 +488,4 @@ def test_credentials_of_another_region_go_on(server, interrupt, publisher, paylo
     interrupt(publisher, payload, 2)
     creds = CDNCredentials(server.url, None, None, "other", "secret", region="eu-west-1")
     with CDNManager(creds, transfer_config=ONE_AFTER_THE_OTHER) as other:
-        assert other.store("bucket", "key", payload).resumed_from == 2 * SMALLEST_PART
+        assert other.store("bucket", "key", payload).resumed_from == 2 * PART
