@@ -32,6 +32,10 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_runtest_call():
+    gc.callbacks.clear()  # hypothesis adds one, in which a Ctrl-C would be lost
+
+
 def pytest_terminal_summary(terminalreporter):
     ran = sum(len(terminalreporter.stats.get(kind, ())) for kind in ("passed", "failed", "error"))
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):

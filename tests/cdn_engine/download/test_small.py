@@ -82,6 +82,8 @@ class Disk:
 
 @pytest.fixture
 def disk(monkeypatch):
+    while installer._installer._runs:  # it may still have a file that an earlier test has left to it
+        installer._installer.rest()
     counted = Disk()
     for name in ("sync", "sync_all"):
         monkeypatch.setattr(_disk, name, functools.partial(getattr(counted, name), getattr(_disk, name)))
