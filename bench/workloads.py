@@ -120,9 +120,9 @@ NOTES = {
 REASONS = dict.fromkeys(WORKLOADS, "") | {
     "small-down": "Python's HTTP client, where obstore's is compiled; and a sync of the directory, which no peer makes",
     "small-up": "Python's HTTP client, where obstore's is compiled",
-    "many-down": "twenty system calls of an object, after each of which 16 threads compete for Python's one lock; each"
+    "many-down": "fifteen system calls of an object, after each of which 16 threads compete for Python's one lock; each"
     " file is synced by itself",
-    "many-up": "Python starts in a quarter of a second",
+    "many-up": "Python starts in a quarter of a second, and a record of each file is written",
     "up-http-bytes": "parts are signed, so there is a second SHA-256 of everything; it runs on the other core",
     "up-https-bytes": "Python's TLS sends 16 KiB at a time",
     "up-http-file": "as for bytes",
