@@ -111,7 +111,8 @@ NOTES = {
         ("up-https-bytes", "up-https-file"),
         "To a server that keeps nothing but sizes.",
     ),
-    "many-up": "Ours also stores each digest, which the others do not.",
+    "many-up": "Ours also stores each digest, and first asks the store whether it has the file already, which the"
+    " others do not; `--force` does not ask.",
     "small-down": "Each object is written to a file of its own.",
     "first": "From before the process is started until the object is on disk.",
 }
@@ -122,7 +123,7 @@ REASONS = dict.fromkeys(WORKLOADS, "") | {
     "small-up": "Python's HTTP client, where obstore's is compiled",
     "many-down": "fifteen system calls of an object, after each of which 16 threads compete for Python's one lock; each"
     " file is synced by itself",
-    "many-up": "Python starts in a quarter of a second, and a record of each file is written",
+    "many-up": "each file is asked for before it is sent; and Python starts in a quarter of a second",
     "up-http-bytes": "parts are signed, so there is a second SHA-256 of everything; it runs on the other core",
     "up-https-bytes": "Python's TLS sends 16 KiB at a time",
     "up-http-file": "as for bytes",
