@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from downloads import run_killed, start_child
@@ -63,6 +64,7 @@ def test_a_thousand_interrupts(direction, folder, record_property):
             if direction == "up":
                 writer.store("bucket", "key", payload)
             else:
+                Path("bucket", f"key-{number % 7}").unlink(missing_ok=True)  # or it would be found unchanged
                 reader.fetch("bucket", f"key-{number % 7}")
             return time.monotonic() - began
 
