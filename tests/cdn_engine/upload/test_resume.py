@@ -18,12 +18,20 @@ from scripted_server import Exchange, answering, losing_the_answer
 from cdn_engine.records import Records
 from cdn_engine.upload import journal
 from cdn_engine.upload.journal import Journal
-from cdn_manager import CDNCredentials, CDNManager, DeadlineExceededError, ObjectExistsError, OutcomeUnknownError
+from cdn_manager import (
+    CDNCredentials,
+    CDNManager,
+    DeadlineExceededError,
+    ObjectChangedError,
+    ObjectExistsError,
+    OutcomeUnknownError,
+)
 
 pytestmark = pytest.mark.portable
 
 PARTS, PART = 4, 1 << 20  # the scripted server takes parts of any size
 SIZE = PARTS * PART
+LARGE = 9 << 20  # bytes
 ONE_AFTER_THE_OTHER = TransferConfig(multipart_threshold=1, multipart_chunksize=PART, max_concurrency=1)
 PATIENCE = 100  # seconds; no test waits for it
 
@@ -160,6 +168,20 @@ def test_refused_upload_is_aborted(server, publisher, payload, state_folder, cod
     server.fault("UploadPart", None, answering(code, "Refused"))
     with pytest.raises(ClientError, match="Refused"):
         publisher.store("bucket", "key", payload)
+    assert server.operations[-1] == "AbortMultipartUpload"
+    assert journals(state_folder) == []
+
+
+def test_upload_of_a_source_that_has_changed_is_aborted(server, publisher, payload, folder, state_folder):
+    def change(exchange):
+        path.write_bytes(payload_of(LARGE, seed=1))
+        exchange.answer_as_usual()
+
+    path = folder / "payload"
+    path.write_bytes(payload_of(LARGE))  # more than is kept in memory
+    server.fault("UploadPart", None, change)
+    with pytest.raises(ObjectChangedError):
+        publisher.store("bucket", "key", path)
     assert server.operations[-1] == "AbortMultipartUpload"
     assert journals(state_folder) == []
 
