@@ -13,7 +13,7 @@ from argparse import Namespace
 
 from cdn_cli.arguments import options_first
 from cdn_cli.console import FAILED, USAGE, UsageError, complain, complain_about_output, flush, status_of_signal
-from cdn_cli.parser import VALUED_OPTIONS, build_parser
+from cdn_cli.parser import build_parser, valued_options
 
 __all__ = ["main"]
 
@@ -49,7 +49,8 @@ def _parse(arguments: list[str] | None) -> Namespace:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    return parser.parse_args(options_first(sys.argv[1:] if arguments is None else arguments, VALUED_OPTIONS))
+    given = sys.argv[1:] if arguments is None else arguments
+    return parser.parse_args(options_first(given, valued_options(parser)))
 
 
 def _run(options: Namespace) -> int:

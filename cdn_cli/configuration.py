@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+from argparse import Namespace
 
 from cdn_cli.console import UsageError, say
 from cdn_config import ConfigError, load_credentials
@@ -46,17 +47,16 @@ def read_credentials(path: str, quiet: bool) -> CDNCredentials:
         raise UsageError(f"the credentials cannot be read: {explain(error)}") from error
 
 
-def open_manager(path: str, quiet: bool) -> CDNManager:
+def open_manager(options: Namespace) -> CDNManager:
     """Return a manager.
 
     Args:
-        path: The file with the credentials.
-        quiet: Show only the errors in the library's log.
+        options: The command line.
 
     Raises:
         UsageError: The file does not hold credentials, or cannot be read.
     """
-    manager = CDNManager(read_credentials(path, quiet))
+    manager = CDNManager(read_credentials(config_path(options.config), options.quiet))
     # boto3 and the model of S3 are tens of thousands of objects, which Python would look through again and again
     # while it makes them, and when it exits: a third of the time of a command that moves one small file.
     gc.freeze()

@@ -5,7 +5,7 @@ from argparse import Namespace
 from typing import Any
 
 from cdn_cli.batch import Batch, Progress
-from cdn_cli.configuration import config_path, open_manager
+from cdn_cli.configuration import open_manager
 from cdn_cli.console import FAILED, Output, UsageError, complain, size_text
 from cdn_cli.direction import DOWNLOAD
 from cdn_cli.displays import choose
@@ -30,7 +30,7 @@ def run(options: Namespace) -> int:
     folder = bucket if options.into is None else options.into
     _check_folder(folder)
     output = Output(options.json, options.quiet, options.verbose)
-    with open_manager(config_path(options.config), options.quiet) as manager:
+    with open_manager(options) as manager:
         client = manager.download_client
         if client is None:
             raise UsageError("the credentials have no downloader_access_key: this machine cannot download")

@@ -22,7 +22,7 @@ def run(options: Namespace) -> int:
     config = config_path(options.config)
     output = Output(options.json, options.quiet, options.verbose)
     transfers = find_files(options.paths, options.prefix, config, options.quiet)
-    with open_manager(config, options.quiet) as manager:
+    with open_manager(options) as manager:
         if manager.upload_client is None:
             raise UsageError("the credentials have no uploader_access_key: this machine cannot upload")
         host = manager.upload_client.store.url

@@ -10,9 +10,10 @@ import pytest
 from command import PROGRAM, run
 
 from cdn_cli.arguments import options_first
-from cdn_cli.parser import VALUED_OPTIONS, build_parser
+from cdn_cli.parser import build_parser, valued_options
 
 ROOT = Path(__file__).parents[2]
+VALUED_OPTIONS = valued_options(build_parser())
 HINT = "; what begins with '-' and is no option goes behind '--'"
 
 
@@ -129,16 +130,24 @@ def test_key_that_argparse_takes_for_no_option_keeps_its_place(key):
     assert (options.bucket, options.key) == ("models", key)
 
 
+def options_of_the_help(*command):
+    """Return the options on a screen of the help, each with the name of its value, which may be empty."""
+    screen = subprocess.check_output([PROGRAM, *command, "--help"], text=True)
+    return re.findall(r"^  (--[\w-]+) ([A-Z]+)?", screen, re.MULTILINE)
+
+
 @pytest.mark.portable
 def test_every_option_of_the_help_may_stand_before_what_it_is_about():
     valued = set()
+    shared = options_of_the_help()
+    assert ("--config", "FILE") in shared
     for command, rest in (("upload", ["models", "file"]), ("download", ["models", "key"]), ("check", ["models"])):
-        screen = subprocess.check_output([PROGRAM, command, "--help"], text=True)
-        for option, value in re.findall(r"^  (--[\w-]+) ([A-Z]+)?", screen, re.MULTILINE):
+        for option, value in [*options_of_the_help(command), *shared]:
             valued |= {option} if value else set()
             given = {"--jobs": "3", "--sha256": "0" * 64}.get(option, "text")
             line = options_first([option, *([given] if value else []), command, *rest], VALUED_OPTIONS)
-            assert build_parser().parse_args(line).bucket == "models"
+            if option != "--version":
+                assert build_parser().parse_args(line).bucket == "models"
     assert valued == VALUED_OPTIONS
 
 

@@ -1,0 +1,29 @@
+"""The command line of ``download``."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+
+from cdn_cli.parser import values
+from cdn_cli.parser.command import add_command
+
+__all__ = ["add"]
+
+_USAGE = """\
+% BUCKET KEY... [options]
+       % BUCKET --prefix P [options]"""
+
+_DESCRIPTION = """\
+Download objects to BUCKET/KEY, or to DIR/KEY. An interrupted download resumes
+when you run the command again; a file only appears once it is complete and
+verified. A key that leads out of the directory, such as '../x', is refused."""
+
+
+def add(add_parser: Callable[..., ArgumentParser]) -> None:
+    """Add the command."""
+    download = add_command(add_parser, "download", "download objects", _USAGE, _DESCRIPTION)
+    download.add_argument("bucket", metavar="BUCKET", type=values.bucket)
+    download.add_argument("keys", metavar="KEY", nargs="*", type=values.key, help="key of an object")
+    download.add_argument("--prefix", metavar="P", type=values.prefix, help="download every object below P/")
+    download.add_argument("--into", metavar="DIR", type=values.given, help="download to DIR/KEY instead of BUCKET/KEY")
+    download.add_argument("--jobs", metavar="N", type=values.jobs, default=4, help="transfers at a time; default: 4")
+    download.add_argument("--sha256", metavar="HEX", type=values.sha256, help="the digest that the one KEY must have")
