@@ -9,6 +9,9 @@ cdef class CDNCredentials:
     cdef readonly str uploader_access_key       # write access key
     cdef str uploader_access_secret             # write secret key: C only
     cdef readonly str region                    # region that requests are signed for
+    cdef str downloader_session_token           # session token of short-lived keys, or None: C only
+    cdef str uploader_session_token             # the same of the write key: C only
+    cdef readonly bint anonymous                # downloads are not signed
 
 
 cdef class CDNManager:

@@ -34,10 +34,11 @@ __all__ = [
 # inspect and help() read a class's signature from the first line of its docstring.
 cdef class CDNCredentials:
     """CDNCredentials(host, downloader_access_key=None, downloader_access_secret=None, uploader_access_key=None, \
-uploader_access_secret=None, region='us-east-1')\n--\n
+uploader_access_secret=None, region='us-east-1', downloader_session_token=None, uploader_session_token=None, \
+anonymous=False)\n--\n
     Where the CDN is, and the key pairs for reading and writing.
 
-    The two secrets are C attributes: other Cython modules reach them through ``cimport``, Python does not.
+    The secrets and the session tokens are C attributes: other Cython modules reach them through ``cimport``, Python does not.
 
     Args:
         host: S3 endpoint URL, ``http://`` or ``https://``.
@@ -46,10 +47,14 @@ uploader_access_secret=None, region='us-east-1')\n--\n
         uploader_access_key: Write access key. None or empty on a machine that only downloads.
         uploader_access_secret: Write secret key; required with its access key.
         region: Region that requests are signed for.
+        downloader_session_token: Session token that belongs to a short-lived read key.
+        uploader_session_token: Session token that belongs to a short-lived write key.
+        anonymous: Download without a key, from a public bucket.
 
     Raises:
         TypeError: An argument is not a ``str``.
-        ValueError: The host is not an http(s) URL, half of a pair is missing, or both pairs are.
+        ValueError: The host is not an http(s) URL, half of a pair is missing, a session token has no pair, both pairs
+            are missing and ``anonymous`` is False, or it is True and there is a read key.
 
     Thread-safety: immutable.
     """
@@ -62,13 +67,20 @@ uploader_access_secret=None, region='us-east-1')\n--\n
         str uploader_access_key=None,
         str uploader_access_secret=None,
         str region="us-east-1",
+        str downloader_session_token=None,
+        str uploader_session_token=None,
+        bint anonymous=False,
     ):
         if (objection := objection_to(host)) is not None:
             raise ValueError(objection)
-        _check_pair("downloader", downloader_access_key, downloader_access_secret)
-        _check_pair("uploader", uploader_access_key, uploader_access_secret)
-        if not downloader_access_key and not uploader_access_key:
-            raise ValueError("no key pair: pass downloader_access_key or uploader_access_key with its secret")
+        _check_pair("downloader", downloader_access_key, downloader_access_secret, downloader_session_token)
+        _check_pair("uploader", uploader_access_key, uploader_access_secret, uploader_session_token)
+        if anonymous and downloader_access_key:
+            raise ValueError("anonymous is for downloads without a key: leave out downloader_access_key, or anonymous")
+        if not downloader_access_key and not uploader_access_key and not anonymous:
+            raise ValueError(
+                "no key pair: pass downloader_access_key or uploader_access_key with its secret, or anonymous=True"
+            )
         if not region:
             raise ValueError("region is empty; for a store without regions, use 'us-east-1'")
         self.host = host
@@ -77,6 +89,9 @@ uploader_access_secret=None, region='us-east-1')\n--\n
         self.uploader_access_key = uploader_access_key or None
         self.uploader_access_secret = uploader_access_secret or None
         self.region = region
+        self.downloader_session_token = downloader_session_token or None
+        self.uploader_session_token = uploader_session_token or None
+        self.anonymous = anonymous
 
     def __repr__(self):
         pairs = {"downloader": self.downloader_access_key, "uploader": self.uploader_access_key}
@@ -115,10 +130,16 @@ cdef class CDNManager:
         warn_about(credentials.host)
         factory = clients.ClientFactory(credentials.host, credentials.region, config, transfer_config)
         if credentials.downloader_access_key is not None:
-            factory.set_credentials(credentials.downloader_access_key, credentials.downloader_access_secret)
+            factory.set_credentials(
+                credentials.downloader_access_key, credentials.downloader_access_secret,
+                credentials.downloader_session_token,
+            )
             self.download_client = factory.create()
         if credentials.uploader_access_key is not None:
-            factory.set_credentials(credentials.uploader_access_key, credentials.uploader_access_secret)
+            factory.set_credentials(
+                credentials.uploader_access_key, credentials.uploader_access_secret,
+                credentials.uploader_session_token,
+            )
             self.upload_client = factory.create()
 
     cdef bint upload(self, str bucket, str filename, bytes file_bytes) except -1:
@@ -289,8 +310,10 @@ cdef class CDNManager:
         raise TypeError("CDNManager holds secrets and connections: it cannot be pickled or copied")
 
 
-cdef _check_pair(str role, str access_key, str access_secret):
+cdef _check_pair(str role, str access_key, str access_secret, str session_token):
     if access_key and not access_secret:
         raise ValueError(f"{role}_access_secret is missing: {role}_access_key was given without it")
     if access_secret and not access_key:
         raise ValueError(f"{role}_access_key is missing: {role}_access_secret was given without it")
+    if session_token and not access_key:
+        raise ValueError(f"{role}_access_key is missing: {role}_session_token was given without it")

@@ -50,7 +50,12 @@ class CDNCredentials:
         uploader_access_key: str | None = None,
         uploader_access_secret: str | None = None,
         region: str = "us-east-1",
+        downloader_session_token: str | None = None,
+        uploader_session_token: str | None = None,
+        anonymous: bool = False,
     ) -> None: ...
+    @property
+    def anonymous(self) -> bool: ...
     @property
     def host(self) -> str: ...
     @property

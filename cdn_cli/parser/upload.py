@@ -17,7 +17,9 @@ stored already is not sent again."""
 
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
     """Add the command."""
-    upload = add_command(add_parser, "upload", "upload files and directories", "% BUCKET PATH... [options]", _DESCRIPTION)
+    upload = add_command(
+        add_parser, "upload", "upload files and directories", "% BUCKET PATH... [options]", _DESCRIPTION
+    )
     upload.add_argument("bucket", metavar="BUCKET", type=values.bucket)
     upload.add_argument("paths", metavar="PATH", nargs="+", type=values.given, help="file or directory")
     upload.add_argument("--prefix", metavar="P", type=values.prefix, default="", help="put P/ before each key")

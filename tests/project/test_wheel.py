@@ -64,7 +64,8 @@ def test_modules_import_from_any_directory(tmp_path):
         (
             "CDNCredentials",
             "(host, downloader_access_key=None, downloader_access_secret=None, uploader_access_key=None, "
-            "uploader_access_secret=None, region='us-east-1')",
+            "uploader_access_secret=None, region='us-east-1', downloader_session_token=None, "
+            "uploader_session_token=None, anonymous=False)",
         ),
     ],
 )
