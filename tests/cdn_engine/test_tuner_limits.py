@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from cdn_engine.tuner import Tuner
 
-pytestmark = pytest.mark.portable
-
 FEWEST = 2  # connections that are not too many for any link
 
 

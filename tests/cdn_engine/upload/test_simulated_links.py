@@ -8,8 +8,6 @@ from upload_simulator import PART, Upload
 
 from cdn_engine.tuner import Tuner
 
-pytestmark = pytest.mark.portable
-
 MIB = 1 << 20
 SIZE = 256 * MIB
 RTTS = [0.005, 0.05, 0.2]
