@@ -22,8 +22,10 @@ def pytest_sessionstart(session):
             raise pytest.UsageError(f"the tests need the installed wheel, but there is no {name}")
         if source_tree in Path(found.origin).parents and ".venv" not in Path(found.origin).parts:
             raise pytest.UsageError(f"the tests need the installed wheel, not {found.origin}: python -P -m pytest")
-    # Some tests press Ctrl-C, which a shell makes its background jobs ignore.
+    # Some tests press Ctrl-C, which a shell makes its background jobs ignore, or hang up, which nohup ignores.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish():
