@@ -1,17 +1,14 @@
 """The command ``check``."""
 
-import contextlib
 import json
-import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Callable
 
 from cdn_cli.checks import Finding, check
 from cdn_cli.configuration import config_path, read_credentials
 from cdn_cli.console import DONE, FAILED, complain_about_output
+from cdn_cli.signals import signals_as_interrupts
 from cdn_engine.errors import printable
 
 __all__ = ["run"]
@@ -21,7 +18,7 @@ _COLORS = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "skipp
 
 def run(options: Namespace) -> int:
     """Print what is wrong between this machine and the store. Return the exit status."""
-    with _signals_as_interrupts():  # the check then deletes what it has written
+    with signals_as_interrupts():  # the check then deletes what it has written
         return _run(options)
 
 
@@ -42,24 +39,6 @@ def _run(options: Namespace) -> int:
             complain_about_output(error, options.verbose)
             return FAILED
     return status
-
-
-@contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does, unless the parent process ignores them (nohup)."""
-
-    def interrupt(number: int, _: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt(number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _writer(as_json: bool, quiet: bool) -> Callable[[Finding], None]:

@@ -10,10 +10,10 @@ from cdn_cli.console import FAILED, Output, UsageError, complain, size_text
 from cdn_cli.direction import DOWNLOAD
 from cdn_cli.displays import choose
 from cdn_cli.keys import directories
+from cdn_cli.listing import list_below
 from cdn_cli.summary import run_and_report
 from cdn_cli.transfer import Transfer
 from cdn_engine.download import bytes_kept
-from cdn_engine.download.listing import list_sizes
 from cdn_engine.paths import local_path, path_below
 from cdn_engine.wire.attempt import Attempt
 from cdn_manager import TRANSFER_ERRORS, TransferResult, UnsafePathError
@@ -34,7 +34,7 @@ def run(options: Namespace) -> int:
         client = manager.download_client
         if client is None:
             raise UsageError("the credentials have no downloader_access_key: this machine cannot download")
-        sizes = dict.fromkeys(options.keys) or _sizes_below(client, bucket, options.prefix, options.verbose)
+        sizes = dict.fromkeys(options.keys) or _sizes_below(client, bucket, options.prefix)
         if not sizes:
             return FAILED
         refused = _refuse(sizes)
@@ -79,13 +79,9 @@ def _check_folder(folder: str) -> None:
         raise UsageError(f"{folder!r} is not a directory: remove it, or name another place with --into DIR")
 
 
-def _sizes_below(client: Any, bucket: str, prefix: str, verbose: bool) -> dict[str, int | None]:
+def _sizes_below(client: Any, bucket: str, prefix: str) -> dict[str, int | None]:
     """Return the sizes in bytes of all objects whose key begins with ``prefix``, by key; say why if there are none."""
-    try:
-        found = list_sizes(client.store, bucket, prefix)
-    except TRANSFER_ERRORS as error:
-        complain(error, f"{bucket}/{prefix}, listed with the downloader key: ", verbose)
-        return {}
+    found = {entry.key: entry.size for entry in list_below(client, bucket, prefix)}
     # Some tools store an empty object whose key ends with "/" to stand for a directory.
     sizes = {key: size for key, size in found.items() if size != 0 or not key.endswith("/")}
     if not sizes:

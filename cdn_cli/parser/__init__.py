@@ -1,13 +1,19 @@
 """Defines the command line: commands, options, help texts, and what an argument may look like. One file per command."""
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
+from typing import Any
 
-from cdn_cli.parser import check, download, upload
+from cdn_cli.parser import check, download, ls, upload
 from cdn_cli.parser.command import Parser, add_shared_options, formatter
 
 __all__ = ["build_parser", "valued_options"]
 
-_COMMANDS = (upload, download, check)  # in the order of the help
+_COMMANDS = (upload, download, ls, check)  # in the order of the help
+
+_DESCRIPTION = """\
+Move big files to and from an S3-compatible CDN.
+
+commands:"""
 
 _EPILOG = """\
 examples:
@@ -23,15 +29,23 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="cdn-manager",
         usage="cdn-manager COMMAND ... [options]",
-        description="Move big files to and from an S3-compatible CDN.",
         epilog=_EPILOG,
         formatter_class=formatter,
         allow_abbrev=False,
     )
     add_shared_options(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="cdn-manager")
+    # argparse would take a line for each command, and the help would not fit on a screen.
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, prog="cdn-manager", help=SUPPRESS)
+    summaries: list[str] = []
+
+    def add_parser(name: str, **arguments: Any) -> ArgumentParser:
+        summaries.append(f"  {name:<9} {arguments['help']:<27}")
+        return commands.add_parser(name, **arguments)
+
     for command in _COMMANDS:
-        command.add(commands.add_parser)
+        command.add(add_parser)
+    lines = ["".join(summaries[start:start + 2]).rstrip() for start in range(0, len(summaries), 2)]
+    parser.description = "\n".join((_DESCRIPTION, *lines))
     return parser
 
 

@@ -20,7 +20,7 @@ verified. A key that leads out of the directory, such as '../x', is refused."""
 
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
     """Add the command."""
-    download = add_command(add_parser, "download", "download objects", _USAGE, _DESCRIPTION)
+    download = add_command(add_parser, "download", "fetch objects", _USAGE, _DESCRIPTION)
     download.add_argument("bucket", metavar="BUCKET", type=values.bucket)
     download.add_argument("keys", metavar="KEY", nargs="*", type=values.key, help="key of an object")
     download.add_argument("--prefix", metavar="P", type=values.prefix, help="download every object below P/")

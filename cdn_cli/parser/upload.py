@@ -18,7 +18,7 @@ stored already is not sent again."""
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
     """Add the command."""
     upload = add_command(
-        add_parser, "upload", "upload files and directories", "% BUCKET PATH... [options]", _DESCRIPTION
+        add_parser, "upload", "send files and directories", "% BUCKET PATH... [options]", _DESCRIPTION
     )
     upload.add_argument("bucket", metavar="BUCKET", type=values.bucket)
     upload.add_argument("paths", metavar="PATH", nargs="+", type=values.given, help="file or directory")

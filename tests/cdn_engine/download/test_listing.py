@@ -5,7 +5,7 @@ from botocore.exceptions import ClientError
 from local_store import READER
 from scripted_server import ScriptedServer, answering, resetting
 
-from cdn_engine.download.listing import list_sizes
+from cdn_engine.download.listing import list_objects
 from cdn_manager import CDNCredentials, CDNManager, NotAStoreError, StoreProtocolError
 
 pytestmark = pytest.mark.portable
@@ -34,7 +34,8 @@ def listed(monkeypatch):
 
         def listing(*answers):
             server.fault("GET", *answers)
-            return list_sizes(manager.download_client.store, "models", "v2/")
+            found = list_objects(manager.download_client.store, "models", "v2/")
+            return {entry.key: entry.size for entry in found}
 
         listing.server = server
         yield listing
@@ -106,6 +107,15 @@ def test_entry_without_a_size_has_none(listed):
 def test_truncation_written_in_another_case_is_seen(listed):
     first = page("<IsTruncated>True</IsTruncated>", token("1"), entries("v2/a"))
     assert len(listed(first, page(WHOLE, entries("v2/b")))) == 2
+
+
+def test_objects_are_told_while_pages_arrive_and_none_is_told_twice(listed):
+    listed.server.fault("GET", page(MORE, token("1"), entries("v2/a", "v2/b")), page(WHOLE, entries("v2/b", "v2/c")))
+    with CDNManager(CDNCredentials(listed.server.url, *READER)) as manager:
+        found = list_objects(manager.download_client.store, "models", "v2/")
+        assert [next(found).key, next(found).key] == ["v2/a", "v2/b"]
+        assert len(listed.server.requests) == 1
+        assert [entry.key for entry in found] == ["v2/c"]
 
 
 def test_token_at_the_end_does_not_matter(listed):

@@ -1,0 +1,27 @@
+"""The objects of a bucket, as the commands look at them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cdn_engine.download.listing import Entry, list_objects
+from cdn_engine.errors import explain
+from cdn_manager import TRANSFER_ERRORS, CDNError
+
+__all__ = ["list_below"]
+
+
+def list_below(client: Any, bucket: str, prefix: str) -> Iterator[Entry]:
+    """Yield the objects whose key begins with ``prefix`` while the listing arrives.
+
+    Args:
+        client: The client with the downloader key.
+        bucket: The bucket.
+        prefix: What the keys begin with; empty for all keys.
+
+    Raises:
+        CDNError: The listing failed. Its text says of what it is, and with which key it was asked for.
+    """
+    try:
+        yield from list_objects(client.store, bucket, prefix)
+    except TRANSFER_ERRORS as error:
+        raise CDNError(f"{bucket}/{prefix}, listed with the downloader key: {explain(error)}") from error

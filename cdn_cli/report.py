@@ -1,0 +1,60 @@
+"""Tells what a command has found or done: a line for people, or a JSON object."""
+
+from cdn_cli.console import Output, complain, print_event, printable
+from cdn_engine.errors import explain
+
+__all__ = ["Report"]
+
+
+class Report:
+    """Writes to stdout what was found or done, and to stderr what failed.
+
+    Args:
+        output: How much to write, and in which form.
+        bucket: The bucket that it is about.
+
+    Attributes:
+        failed: How many failures were told.
+
+    Thread-safety: for one thread.
+    """
+
+    def __init__(self, output: Output, bucket: str) -> None:
+        self.output = output
+        self.bucket = bucket
+        self.failed = 0
+
+    def tell(self, event: str, text: str, **members: object) -> None:
+        """Write what was found or done.
+
+        Args:
+            event: The name of the JSON object.
+            text: What people read; empty for nothing.
+            members: The other members of the JSON object.
+
+        Raises:
+            OSError: The output cannot be written; ``BrokenPipeError`` if its reader has gone.
+        """
+        try:
+            if self.output.json:
+                print_event({"event": event, **members})
+            elif text and not self.output.quiet:
+                print(printable(text))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, f"the output cannot be written: {error.strerror}") from error
+
+    def fail(self, key: str, error: Exception, path: str | None = None) -> None:
+        """Write what has failed for one object.
+
+        Args:
+            key: Its key.
+            error: Why.
+            path: The local file; None without one.
+        """
+        self.failed += 1
+        if self.output.json:
+            self.tell("failed", "", bucket=self.bucket, key=key, path=path, error=type(error).__name__,
+                      reason=explain(error))  # fmt: skip
+        complain(error, f"{self.bucket}/{key}: ", self.output.verbose)

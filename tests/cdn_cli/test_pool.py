@@ -1,0 +1,60 @@
+"""Tests the pool of threads that asks for many objects at a time."""
+
+import threading
+
+import pytest
+
+from cdn_cli.pool import for_each
+
+pytestmark = pytest.mark.portable
+
+
+def test_results_come_in_the_order_of_the_items_whichever_is_done_first():
+    first_may_end = threading.Event()
+
+    def call(item):
+        if item == 0:
+            assert first_may_end.wait(60)
+        elif item == 1:
+            first_may_end.set()
+        return item * 2
+
+    assert [(item, future.result()) for item, future in for_each(call, range(50), 2)] == [
+        (item, item * 2) for item in range(50)
+    ]
+
+
+def test_exception_of_a_call_is_its_own_and_no_others():
+    def call(item):
+        return 1 / item
+
+    outcomes = {item: future.exception() for item, future in for_each(call, [1, 0, 2], 4)}
+    assert (outcomes[1], type(outcomes[0]), outcomes[2]) == (None, ZeroDivisionError, None)
+
+
+def test_items_are_taken_as_they_are_needed():
+    taken = []
+
+    def items():
+        for item in range(10_000):
+            taken.append(item)
+            yield item
+
+    results = for_each(str, items(), 2)
+    next(results)
+    assert len(taken) < 100
+
+
+def test_what_is_left_is_not_called_when_the_caller_leaves():
+    may_end, called = threading.Event(), []
+
+    def call(item):
+        called.append(item)
+        assert may_end.wait(60) or item == 0
+
+    results = for_each(call, range(1000), 1)
+    threading.Timer(0.1, may_end.set).start()
+    next(results)
+    results.close()
+    assert len(called) < 100
+    assert not any(thread.name == "cdn-manager" and not thread.daemon for thread in threading.enumerate())
