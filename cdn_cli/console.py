@@ -17,6 +17,7 @@ __all__ = [
     "complain_about_output",
     "files_text",
     "flush",
+    "objects_text",
     "print_event",
     "printable",
     "rate_text",
@@ -149,3 +150,8 @@ def rate_text(count: int, seconds: float) -> str:
 def files_text(count: int) -> str:
     """Return a number of files as people read it."""
     return "1 file" if count == 1 else f"{count} files"
+
+
+def objects_text(count: int) -> str:
+    """Return a number of objects as people read it."""
+    return "1 object" if count == 1 else f"{count} objects"

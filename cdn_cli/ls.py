@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cdn_cli.configuration import open_manager
-from cdn_cli.console import DONE, FAILED, Output, UsageError, complain, size_text
+from cdn_cli.console import DONE, FAILED, Output, UsageError, complain, objects_text, size_text
 from cdn_cli.listing import list_below
 from cdn_cli.pool import for_each
 from cdn_cli.report import Report
@@ -43,8 +43,7 @@ def run(options: Namespace) -> int:
     if prefix and not count:
         complain(f"no key begins with {prefix!r} in {bucket!r}")
         return FAILED
-    text = f"{count} {'object' if count == 1 else 'objects'}, {size_text(total)}"
-    report.tell("summary", text, objects=count, failed=report.failed, size=total)
+    report.tell("summary", f"{objects_text(count)}, {size_text(total)}", objects=count, failed=report.failed, size=total)
     return FAILED if report.failed else DONE
 
 

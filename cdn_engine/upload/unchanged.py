@@ -21,7 +21,7 @@ from cdn_engine.upload.request import Requests
 from cdn_engine.upload.state import State
 from cdn_engine.wire import retry
 
-__all__ = ["Find", "Replacement"]
+__all__ = ["Find", "Replacement", "forget"]
 
 Find: TypeAlias = Callable[[str, int], TransferResult | None]
 
@@ -140,6 +140,14 @@ class Replacement:
         except OSError:
             return False
         return True
+
+
+def forget(host: str, bucket: str, key: str) -> None:
+    """Forget what was stored under a key, before and after the object is removed.
+
+    Before, in case this process dies in between; after, because an upload may have ended in between.
+    """
+    _records.of([host, bucket, key]).remove()
 
 
 def _put_mark(record: Record) -> bytes | None:
