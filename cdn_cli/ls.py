@@ -43,7 +43,8 @@ def run(options: Namespace) -> int:
     if prefix and not count:
         complain(f"no key begins with {prefix!r} in {bucket!r}")
         return FAILED
-    report.tell("summary", f"{objects_text(count)}, {size_text(total)}", objects=count, failed=report.failed, size=total)
+    text = f"{objects_text(count)}, {size_text(total)}"
+    report.tell("summary", text, {"objects": count, "failed": report.failed, "size": total})
     return FAILED if report.failed else DONE
 
 
@@ -73,4 +74,4 @@ def _tell(report: Report, entry: Entry, digest: str | None, with_digest: bool) -
     date = f"{match[1]} {match[2]}Z" if match else "-"
     size = "-" if entry.size is None else size_text(entry.size)
     column = f"  {digest or '-':<64}" if with_digest else ""
-    report.tell("object", f"{date:<20}  {size:>9}{column}  {entry.key}", **members)
+    report.tell("object", f"{date:<20}  {size:>9}{column}  {entry.key}", members)

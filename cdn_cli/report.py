@@ -1,6 +1,8 @@
 """Tells what a command has found or done: a line for people, or a JSON object."""
 
-from cdn_cli.console import Output, complain, print_event, printable
+from collections.abc import Mapping
+
+from cdn_cli.console import Output, complain, print_event, printable, say
 from cdn_engine.errors import explain
 
 __all__ = ["Report"]
@@ -24,13 +26,14 @@ class Report:
         self.bucket = bucket
         self.failed = 0
 
-    def tell(self, event: str, text: str, **members: object) -> None:
+    def tell(self, event: str, text: str, members: Mapping[str, object], is_error: bool = False) -> None:
         """Write what was found or done.
 
         Args:
             event: The name of the JSON object.
             text: What people read; empty for nothing.
             members: The other members of the JSON object.
+            is_error: Even ``--quiet`` shows it, on stderr.
 
         Raises:
             OSError: The output cannot be written; ``BrokenPipeError`` if its reader has gone.
@@ -38,6 +41,8 @@ class Report:
         try:
             if self.output.json:
                 print_event({"event": event, **members})
+            elif self.output.quiet and is_error:
+                say(text)
             elif text and not self.output.quiet:
                 print(printable(text))
         except BrokenPipeError:
@@ -55,6 +60,6 @@ class Report:
         """
         self.failed += 1
         if self.output.json:
-            self.tell("failed", "", bucket=self.bucket, key=key, path=path, error=type(error).__name__,
-                      reason=explain(error))  # fmt: skip
+            names = {"bucket": self.bucket, "key": key, "path": path}
+            self.tell("failed", "", {**names, "error": type(error).__name__, "reason": explain(error)})
         complain(error, f"{self.bucket}/{key}: ", self.output.verbose)

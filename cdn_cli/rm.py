@@ -105,12 +105,11 @@ class _Removal:
             total += found or 0
             marker = bool(answer.get("DeleteMarker"))
             note = " (its older versions remain)" if marker else ""
-            self._report.tell(
-                self._event, f"{self._verb} {self._bucket}/{key}{note}",
-                bucket=self._bucket, key=key, size=found, delete_marker=marker, version_id=answer.get("VersionId"),
-            )  # fmt: skip
+            members = {"bucket": self._bucket, "key": key, "size": found, "delete_marker": marker,
+                       "version_id": answer.get("VersionId")}  # fmt: skip
+            self._report.tell(self._event, f"{self._verb} {self._bucket}/{key}{note}", members)
         text = f"{self._verb} {objects_text(count)}" + (f", {size_text(total)}" if self._reader else "")
-        self._report.tell("summary", text, **{self._event: count}, failed=self._report.failed, size=total)
+        self._report.tell("summary", text, {self._event: count, "failed": self._report.failed, "size": total})
 
     def _remove(self, item: tuple[str, int | None]) -> tuple[int | None, dict[str, Any]]:
         """Return the size of the object, if it is known, and what the store has answered."""

@@ -3,23 +3,25 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 
 from botocore.exceptions import ClientError
 
-from cdn_engine.download.answer import Answer, Version
+from cdn_engine.download.answer import Answer, Version, parse_sha256
 from cdn_engine.download.md5 import hashes_of
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.receipt import Receipt
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import BLOCK
 from cdn_engine.errors import DeadlineExceededError
+from cdn_engine.paths import Target
 from cdn_engine.result import TransferResult
 from cdn_engine.wire import retry
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.store import Store
 
-__all__ = ["existing_file"]
+__all__ = ["existing_file", "is_there", "matches"]
 
 _TICK = 0.5  # seconds between two calls of ``callback``
 
@@ -67,14 +69,43 @@ def existing_file(
             return None
         receipt = Receipt(remote, partial, version)
         if not receipt.recall(status):
-            if not _compare(_blocks(file, partial.final, deadline, callback), status.st_size, version):
+            if not matches(_blocks(file, partial.final, deadline, callback), status.st_size, version):
                 return None
             receipt.keep_compared(status, os.fstat(file.fileno()))
     return remote.result(version, status.st_size, 0, 0)._replace(skipped=True)
 
 
-def _compare(blocks: Iterator[bytes], size: int, version: Version) -> bool:
-    """Return True if a file's content is the object's. The version then learns by what that is known."""
+def is_there(store: Store, bucket: str, key: str, path: str | os.PathLike[str], sha256: str | None = None) -> bool:
+    """Return True if a download would have nothing to transfer. Makes nothing but a HEAD request.
+
+    Args:
+        store: The store.
+        bucket: The bucket.
+        key: The object's key.
+        path: The file that the download would make.
+        sha256: The digest that the caller requires; None for the one in the object's metadata.
+
+    Raises: as ``existing_file`` does, and ``UnsafePathError`` if a link was planted on the way to the file.
+    """
+    partial = Partial(Target.of(path))
+    try:
+        partial.folder.enter(create=False)
+        remote = RemoteObject(store, bucket, key, {})
+        return existing_file(remote, partial, parse_sha256(sha256), Deadline(None), None) is not None
+    except FileNotFoundError:  # of the directory
+        return False
+    finally:
+        partial.folder.leave()
+
+
+def matches(blocks: Iterable[bytes], size: int, version: Version) -> bool:
+    """Return True if content is the object's, as far as that can be known. The version then learns by what.
+
+    Args:
+        blocks: The content.
+        size: Its size in bytes, which is the object's.
+        version: What is known of the object.
+    """
     if version.sha256 is not None:
         digest = hashlib.sha256()
         for block in blocks:

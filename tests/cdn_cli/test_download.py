@@ -193,3 +193,38 @@ def test_store_that_does_not_tell_the_size_in_time_does_not_delay_the_download(m
             assert download._object_size(manager.download_client, "models", "a.bin") is None
             assert time.monotonic() - began < 20  # and not the client's 30 s
         assert server.operations == ["HEAD"]
+
+
+# One object to a file of any name
+
+
+def test_output_is_the_file_of_the_one_object(store, bucket, admin, tmp_path):
+    write_config(store.url)
+    admin.put_object(Bucket=bucket, Key="v2/a:b", Body=b"weights")  # a key that could be no file on every system
+    for _ in range(2):
+        assert run("download", bucket, "v2/a:b", "--output", str(tmp_path / "new" / "a.bin")) == 0
+    assert (tmp_path / "new" / "a.bin").read_bytes() == b"weights"
+    assert not Path(bucket).exists()
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    "arguments",
+    [["a", "b"], ["--prefix", "p"], ["a", "--into", "out"]],
+    ids=["two keys", "prefix", "into"],
+)
+def test_output_is_for_exactly_one_key(config, moto_bucket, capsys, arguments):
+    assert run("download", moto_bucket, *arguments, "--output", "file") == 2
+    assert "--output is the file of one object" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_directory_as_output_is_refused(config, moto_bucket, capsys):
+    assert run("download", moto_bucket, "a", "--output", ".") == 2
+    assert "'.' is a directory: add the name of the file" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_patterns_are_not_for_keys(config, moto_bucket, capsys):
+    assert run("download", moto_bucket, "a", "--exclude", "b") == 2
+    assert "--include and --exclude are about the objects below --prefix" in capsys.readouterr().err

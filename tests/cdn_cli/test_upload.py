@@ -1,10 +1,16 @@
 """Tests `cdn-manager upload`."""
 
+import hashlib
+import json
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from command import run, write_files
+from command import PROGRAM, run, write_config, write_files
+from objects import payload_of
+from terminal import Terminal
 
 from cdn_engine.errors import printable
 
@@ -170,3 +176,77 @@ def test_file_that_does_not_exist_is_called_that_whatever_its_name(config, moto_
     assert run("upload", moto_bucket, "no:such\x1bfile") == 2
     first, *_ = capsys.readouterr().err.splitlines()
     assert first == "cdn-manager: No such file or directory: 'no:such\\x1bfile'"
+
+
+# One file under another key, and standard input
+
+
+@pytest.mark.portable
+def test_key_names_the_one_file_whatever_its_own_name(config, moto_bucket, stored, capsys):
+    write_files(".", **{"con.bin": b"a", "b.bin": b"b", "folder__c": b"c"})
+    assert run("upload", moto_bucket, "con.bin", "--key", "v2/a.bin") == 0
+    assert run("upload", moto_bucket, "b.bin", "--key", "b", "--prefix", "v3") == 0
+    assert stored() == ["v2/a.bin", "v3/b"]
+    for paths in (["con.bin", "b.bin"], ["folder"]):
+        assert run("upload", moto_bucket, *paths, "--key", "x") == 2
+        assert "--key is the key of one object" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [0, 7, 9 << 20], ids=["empty", "small", "parts"])
+def test_standard_input_is_stored_with_its_digest(store, bucket, admin, size):
+    write_config(store.url)
+    content = payload_of(size)
+    command = [PROGRAM, "upload", bucket, "-", "--key", "v2/a.bin", "--json"]
+    ran = subprocess.run(command, input=content, capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    done, _ = map(json.loads, ran.stdout.splitlines())
+    assert (done["path"], done["key"], done["size"]) == ("-", "v2/a.bin", size)
+    found = admin.get_object(Bucket=bucket, Key="v2/a.bin")
+    assert found["Body"].read() == content
+    assert found["Metadata"] == {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.mark.portable
+def test_unchanged_standard_input_is_not_sent_again_from_a_pipe_or_a_file(config, moto_bucket, stored):
+    write_files(".", a=b"weights")
+    command = [PROGRAM, "upload", moto_bucket, "-", "--key", "a"]
+    outputs = []
+    for _ in range(2):
+        outputs.append(subprocess.run(command, input=b"weights", capture_output=True, check=True).stdout)
+    with open("a", "rb") as file:
+        outputs.append(subprocess.run(command, stdin=file, capture_output=True, check=True).stdout)
+    assert outputs[0].startswith(b"uploaded 1 file, 7 bytes in ")
+    assert outputs[1:] == [b"uploaded 0 of 1 file, 1 unchanged\n"] * 2
+
+
+@pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_interrupted_standard_input_is_not_stored(config, moto_bucket, stored):
+    """Ctrl-C ends what writes to the pipe too, and what has come until then would look like all of it."""
+    pipe = subprocess.PIPE
+    command = [PROGRAM, "upload", moto_bucket, "-", "--key", "a", "--verbose"]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        process.stdin.write(bytes(1 << 20))  # more than a pipe holds: it is being read
+        process.stdin.flush()
+        process.send_signal(signal.SIGTERM)
+        assert b"waiting up to" in process.stderr.readline()
+        process.stdin.close()
+        process.wait()
+    assert process.returncode == 143
+    assert stored() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX pseudo-terminals")
+def test_terminal_as_standard_input_is_an_error_that_says_so(moto_url):
+    write_config(moto_url)
+    upload = Terminal("upload", "models", "-", "--key", "a")
+    assert upload.wait() == 2
+    assert "standard input is a terminal" in upload.screen
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("arguments", [["-"], ["-", "file", "--key", "a"], ["-", "-", "--key", "a"]], ids=" ".join)
+def test_standard_input_needs_a_key_and_comes_alone(config, moto_bucket, capsys, arguments):
+    write_files(".", file=b"a")
+    assert run("upload", moto_bucket, *arguments) == 2
+    assert "'-' is standard input: give --key KEY" in capsys.readouterr().err
