@@ -116,6 +116,10 @@ class Records:
         """Yield all records about a subject."""
         yield from self._found(f"{_digest(subject)}-*.json")
 
+    def all(self) -> Iterator[Record]:
+        """Yield every record."""
+        yield from self._found("*.json")
+
     def older_than(self, seconds: float) -> Iterator[Record]:
         """Yield the records that have not been written for so long, and remove what dead processes have left."""
         now = time.time()

@@ -3,7 +3,18 @@
 import re
 from argparse import ArgumentTypeError
 
-__all__ = ["bucket", "given", "jobs", "key", "prefix", "sha256"]
+__all__ = ["age", "bucket", "given", "jobs", "key", "prefix", "sha256"]
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}  # seconds
+
+
+def age(text: str) -> float:
+    """Return an age in seconds."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text)
+    if match is None:
+        raise ArgumentTypeError("must be a number with a unit: 90s, 15m, 12h, 1d")
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def bucket(text: str) -> str:

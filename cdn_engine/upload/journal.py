@@ -22,7 +22,7 @@ from cdn_engine.log import log
 from cdn_engine.records import Record, Records
 from cdn_engine.upload.layout import SMALLEST_PART
 
-__all__ = ["WEEK", "Journal", "Unfinished", "bytes_kept"]
+__all__ = ["WEEK", "Journal", "Unfinished", "bytes_kept", "resumable"]
 
 WEEK = 7 * 86400.0  # seconds that an unfinished upload is kept
 
@@ -267,6 +267,16 @@ def bytes_kept(host: str, bucket: str, key: str, size: int) -> int:
             starts = ((number - 1) * found.part for number in found.arrived)
             kept = max(kept, sum(min(found.part, size - start) for start in starts if start < size))
     return kept
+
+
+def resumable(host: str, bucket: str) -> dict[str, Record]:
+    """Return the journals of all uploads to a bucket with which this machine could go on, by the upload's id."""
+    found = ((Unfinished.of(record), record) for record in _records.all())
+    return {
+        upload.upload_id: record
+        for upload, record in found
+        if upload is not None and (upload.host, upload.bucket) == (host, bucket)
+    }
 
 
 def _digest_of(extra: dict[str, Any]) -> str:

@@ -62,6 +62,16 @@ def test_documentation_shows_the_help_of_the_parser():
         ["check", "models", ""],
         ["check", "--into", ""],
         ["check", "--config", ""],
+        ["ls", "models", ""],
+        ["rm", "models"],
+        ["rm", "models", "key", "--prefix", "p"],
+        ["rm", "models", ""],
+        ["verify", "file"],
+        ["orphans", "models", "--older-than", "1"],
+        ["upload", "models", "-"],
+        ["upload", "models", "--key", ""],
+        ["upload", "models", "file", "--exclude", ""],
+        ["download", "models", "a", "b", "--output", "file"],
     ],
     ids=" ".join,
 )
@@ -141,10 +151,13 @@ def test_every_option_of_the_help_may_stand_before_what_it_is_about():
     valued = set()
     shared = options_of_the_help()
     assert ("--config", "FILE") in shared
-    for command, rest in (("upload", ["models", "file"]), ("download", ["models", "key"]), ("check", ["models"])):
+    for command, rest in (
+        ("upload", ["models", "file"]), ("download", ["models", "key"]), ("verify", ["file", "models"]),
+        ("ls", ["models"]), ("rm", ["models", "key"]), ("orphans", ["models"]), ("check", ["models"]),
+    ):  # fmt: skip
         for option, value in [*options_of_the_help(command), *shared]:
             valued |= {option} if value else set()
-            given = {"--jobs": "3", "--sha256": "0" * 64}.get(option, "text")
+            given = {"--jobs": "3", "--sha256": "0" * 64, "--older-than": "2d"}.get(option, "text")
             line = options_first([option, *([given] if value else []), command, *rest], VALUED_OPTIONS)
             if option != "--version":
                 assert build_parser().parse_args(line).bucket == "models"
@@ -181,3 +194,12 @@ def test_usage_error_names_the_argument_and_quotes_nothing_unescaped(capsys, arg
 def test_version_may_stand_anywhere(capsys, arguments):
     assert run(*arguments) == 0
     assert capsys.readouterr().out.startswith("cdn-manager ")
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("command", ["upload", "download", "verify", "ls", "rm", "orphans", "check"])
+def test_help_of_every_command_fits_a_screen(capsys, command):
+    assert run(command, "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
