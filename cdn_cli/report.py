@@ -44,7 +44,7 @@ class Report:
             elif self.output.quiet and is_error:
                 say(text)
             elif text and not self.output.quiet:
-                print(printable(text))
+                print(printable(text), flush=True)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -95,18 +95,22 @@ def test_file_whose_object_was_removed_is_uploaded_again(store, bucket, keys, ca
 
 
 @pytest.mark.portable
-def test_record_that_an_upload_writes_while_the_object_is_removed_is_forgotten_too(moto_url, moto_bucket, stored):
+def test_what_is_remembered_of_an_object_is_forgotten_before_and_after_it_is_removed(moto_url, moto_bucket, stored):
+    """Before, as the process may die in between; after, as an upload may have ended in between."""
     with ScriptedServer(moto_url) as server:
         record = unchanged._records.of([server.url, moto_bucket, "a.bin"])
+        record.write({"sha256": "0" * 64})
+        before = []
 
         def store_meanwhile(exchange):
+            before.append(record.read())
             record.write({"sha256": "0" * 64})
             exchange.answer(204)
 
         server.fault("AbortMultipartUpload", store_meanwhile)  # any DELETE
         write_config(server.url, None, WRITER)
         assert run("rm", moto_bucket, "a.bin") == 0
-        assert record.read() is None
+        assert (before, record.read()) == ([None], None)
 
 
 @pytest.mark.portable

@@ -1,6 +1,7 @@
 """Tests `cdn-manager upload`."""
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from command import PROGRAM, run, write_config, write_files
 from objects import payload_of
 from terminal import Terminal
 
+from cdn_cli.batch import Interrupted
+from cdn_cli.upload import _Input
 from cdn_engine.errors import printable
 
 
@@ -234,6 +237,17 @@ def test_interrupted_standard_input_is_not_stored(config, moto_bucket, stored):
         process.wait()
     assert process.returncode == 143
     assert stored() == []
+
+
+@pytest.mark.portable
+def test_end_of_a_pipe_is_not_believed_once_the_command_is_interrupted(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+
+    def progress(_):
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        _Input(progress).read()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX pseudo-terminals")
