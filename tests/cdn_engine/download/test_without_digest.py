@@ -59,8 +59,8 @@ def test_file_that_someone_else_has_put_there_is_compared_once(shop, monkeypatch
     shop.admin.upload_fileobj(io.BytesIO(payload_of(LARGE)), shop.bucket, "object")
     shop.admin.download_file(shop.bucket, "object", "file")
     monkeypatch.setattr(receipt, "_SETTLED", -1 << 60)
-    compared, usual = [], existing._compare
-    monkeypatch.setattr(existing, "_compare", lambda *arguments: compared.append(1) or usual(*arguments))
+    compared, usual = [], existing.matches
+    monkeypatch.setattr(existing, "matches", lambda *arguments: compared.append(1) or usual(*arguments))
     for _ in range(3):
         assert facts(shop.manager.fetch(shop.bucket, "object", path="file")) == (0, True, "md5")
     assert len(compared) == 1
@@ -79,7 +79,7 @@ def test_file_of_another_size_is_not_read(shop, monkeypatch):
     put_without_digest(shop.admin, shop.bucket, "object", payload_of(SMALL))
     with open("file", "wb") as file:
         file.write(payload_of(SMALL + 1))
-    monkeypatch.setattr(existing, "_compare", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(existing, "matches", lambda *_: pytest.fail("it was read"))
     assert facts(shop.manager.fetch(shop.bucket, "object", path="file")) == (SMALL, False, "md5")
 
 
