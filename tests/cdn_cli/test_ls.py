@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from command import PROGRAM, run, write_config, write_files
@@ -118,21 +120,40 @@ def test_rejected_key_is_named_by_its_role(store, bucket, capsys):
 
 
 @pytest.mark.portable
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+@pytest.mark.parametrize(
+    "command", [["ls"], ["rm", "--prefix", "p", "--yes"], ["verify", "x", "--prefix", "p"]], ids=" ".join
+)
+def test_signal_ends_a_command_that_looks_at_objects_like_ctrl_c(config, moto_bucket, capsys, monkeypatch, command):
+    Path("x").mkdir()
+    name = command[0]
+    monkeypatch.setattr(f"cdn_cli.{name}.list_below", lambda *_: signal.raise_signal(signal.SIGTERM))
+    at = 2 if name == "verify" else 1
+    assert run(*command[:at], moto_bucket, *command[at:]) == 128 + signal.SIGTERM
+    assert capsys.readouterr() == ("", "cdn-manager: interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.portable
 @pytest.mark.skipif(os.name != "posix", reason="a broken pipe is another error on Windows")
-def test_reader_that_closes_early_ends_ls_quietly(config, moto_bucket, stored):
-    stored(**{f"{'long' * 50}{number}": b"1" for number in range(500)})  # more than a pipe and a buffer hold
-    pipe = subprocess.PIPE
-    with subprocess.Popen([PROGRAM, "ls", moto_bucket], stdout=pipe, stderr=pipe) as process:
-        assert process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
+def test_reader_that_closes_early_ends_ls_quietly():
+    entries = "".join(f"<Contents><Key>{'k' * 1000}{number}</Key></Contents>" for number in range(500))
+    body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"  # more than a pipe holds
+    with ScriptedServer() as server:
+        server.fault("GET", answering(200, body=body.encode()))
+        write_config(server.url)
+        pipe = subprocess.PIPE
+        with subprocess.Popen([PROGRAM, "ls", "models"], stdout=pipe, stderr=pipe) as process:
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.stderr.read() == b""
     assert process.returncode == 1
 
 
 @pytest.mark.portable
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full exists on Linux only")
 def test_ls_into_a_full_device_fails_with_one_line(config, moto_bucket, stored):
-    stored(**{f"{'long' * 50}{number}": b"1" for number in range(100)})  # more than Python's buffer holds
+    stored(a=b"1")
     with open("/dev/full", "w") as full:
         ran = subprocess.run([PROGRAM, "ls", moto_bucket], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (ran.returncode, ran.stderr) == (1, "cdn-manager: the output cannot be written: No space left on device\n")
