@@ -11,6 +11,7 @@ from cdn_engine.host import objection_to, warn_about
 from cdn_engine.log import logerror
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.orphans import list_orphans
+from cdn_engine.wire.pace import limit_rate
 
 __all__ = [
     "TRANSFER_ERRORS",
@@ -28,6 +29,7 @@ __all__ = [
     "StoreProtocolError",
     "TransferResult",
     "UnsafePathError",
+    "limit_rate",
 ]
 
 

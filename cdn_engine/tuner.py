@@ -111,7 +111,8 @@ class Tuner:
             working: Connections at work that have moved something.
             latency: Seconds from a request to the beginning of its answer.
             gap: The longest time in seconds for which a connection moves nothing in between.
-            busy: The share of their time that the threads which move bytes spend on the CPU, from 0 to 1.
+            busy: The share of their time that the threads which move bytes spend on the CPU, from 0 to 1; also 1 while
+                a bandwidth limit is used up. More connections cannot help then.
         """
         self._meter.observe(now, moved, left, working, latency, gap)
         self._busy = busy

@@ -21,6 +21,7 @@ from cdn_engine.errors import StalledError as StalledError
 from cdn_engine.errors import StoreProtocolError as StoreProtocolError
 from cdn_engine.errors import UnsafePathError as UnsafePathError
 from cdn_engine.result import TransferResult as TransferResult
+from cdn_engine.wire.pace import limit_rate as limit_rate
 
 __all__ = [
     "TRANSFER_ERRORS",
@@ -38,6 +39,7 @@ __all__ = [
     "StoreProtocolError",
     "TransferResult",
     "UnsafePathError",
+    "limit_rate",
 ]
 
 @disjoint_base

@@ -12,6 +12,7 @@ from cdn_engine.errors import TRANSFER_ERRORS, DeadlineExceededError, StoreProto
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline, no_time_left
+from cdn_engine.wire.pace import Pace
 
 __all__ = ["Opened", "Opening"]
 
@@ -33,6 +34,7 @@ class Opened:
         began: When it was made.
         latency: Seconds that its answer took.
         response: Its answer, with this as the ``Body``.
+        read_before: Bytes that ``read`` has left for ``readinto``.
     """
 
     def __init__(self, attempt: Attempt, began: float, response: dict[str, Any]) -> None:
@@ -41,29 +43,33 @@ class Opened:
         self.latency = time.monotonic() - began
         self.response = {**response, "Body": self}
         self._body = response["Body"]
+        self._pace = Pace()
         self._content = memoryview(b"")  # what has been read
+        self.read_before = 0
         self._failure: Exception | None = None  # that came after it
 
-    def read(self, size: int, look: Callable[[int], object]) -> memoryview:
+    def read(self, size: int, look: Callable[[int], object], wait: Callable[[float], object]) -> memoryview:
         """Return all of the body, which has ``size`` bytes.
 
         Args:
             size: Its length in bytes.
             look: Called with the number of bytes read so far. What it raises leaves the body to be read on.
+            wait: Called with the seconds to wait for a bandwidth limit. As for ``look``.
         """
         content, done = memoryview(bytearray(size)), 0
         try:
             while done < size:
-                count = self._body.readinto(content[done:])
+                count = self._body.readinto(content[done:done + self._pace.piece])
                 if not count:
                     raise StoreProtocolError(f"the body ended at byte {done}")
                 done += count
                 look(done)
+                self._pace.keep(count, wait)
         except TRANSFER_ERRORS as error:
             self._failure = error
             raise
         finally:
-            self._content = content[:done]
+            self._content, self.read_before = content[:done], done
         return content
 
     def readinto(self, buffer: memoryview) -> int:
@@ -136,7 +142,7 @@ class Opening:
             return None
         self._size, self._answered_at = total, time.monotonic()
         try:
-            return opened.read(total, self._look)
+            return opened.read(total, self._look, self._wait)
         except Slow:
             return None
         except TRANSFER_ERRORS as error:
@@ -175,7 +181,10 @@ class Opening:
             raise error
         if not self._deadline.allows(pause):
             raise no_time_left(error, _KEPT)
-        end = time.monotonic() + pause
+        self._wait(pause)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _TICK))
             self.pulse()

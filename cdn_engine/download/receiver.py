@@ -9,7 +9,6 @@ from cdn_engine.download.settings import BLOCK
 from cdn_engine.download.state import State
 from cdn_engine.errors import StoreProtocolError
 from cdn_engine.wire.exchange import Stream
-from cdn_engine.wire.pace import Pace
 
 __all__ = ["Receiver"]
 
@@ -22,19 +21,18 @@ class Receiver:
     Args:
         state: The download's shared state.
         partial: The file.
-        pace: The bandwidth limit.
         file: A handle of the file, for this connection alone.
 
     Thread-safety: for one thread.
     """
 
-    def __init__(self, state: State, partial: Partial, pace: Pace, file: FileIO) -> None:
+    def __init__(self, state: State, partial: Partial, file: FileIO) -> None:
         self._state = state
         self._partial = partial
-        self._pace = pace
         self._file = file
         self._buffer = memoryview(bytearray(BLOCK))
         self._written = self._filled = 0  # how many of its bytes are on disk, and how many have come
+        self._paid = 0  # how many of the bytes to come have kept the limit before
         self._flushed_at = 0.0
         self._cpu = time.thread_time()
 
@@ -53,6 +51,7 @@ class Receiver:
         """
         state, span = self._state, connection.span
         self._file.seek(span.pos)
+        self._paid = 0 if connection.opened is None else connection.opened.read_before
         try:
             while span.left and not state.ending:
                 limit = min(BLOCK, self._written + (skip or span.left))
@@ -69,11 +68,13 @@ class Receiver:
                     self._filled = 0
                 elif self._filled >= limit or time.monotonic() - self._flushed_at >= _LONGEST:
                     self._empty(connection)
+                if state.pace.is_limited:
+                    self._keep_pace(connection, count)
         finally:
             self._flush(connection)
 
     def _read(self, connection: Connection, body: Stream, limit: int) -> int:
-        count = body.readinto(self._buffer[self._filled:limit])
+        count = body.readinto(self._buffer[self._filled:min(limit, self._filled + self._state.pace.piece)])
         if self._state.ending or connection.cut_off is not None:
             raise StoreProtocolError("the request was cut")  # and what was read is not to be believed
         self._filled += count
@@ -89,7 +90,7 @@ class Receiver:
 
     def _empty(self, connection: Connection) -> None:
         """Write what has come, and begin anew; hand the buffer to the digest if all of it comes next there."""
-        start, is_whole, filled = connection.span.pos, not self._written, self._filled
+        start, is_whole = connection.span.pos, not self._written
         block = self._buffer[self._written:self._filled]
         self._written = self._filled = 0
         self._write(block)
@@ -98,8 +99,6 @@ class Receiver:
             with self._state.lock:
                 if self._state.hasher is not None:
                     self._buffer = self._state.hasher.exchange(start, self._buffer, amount)
-        if self._pace.limited:
-            self._keep_pace(connection, filled)
 
     def _count(self, connection: Connection, received: int, written: int = 0) -> int:
         """Count received bytes, and those of them that are new on disk. Return how many of these the span still had."""
@@ -133,11 +132,13 @@ class Receiver:
             self._state.plan.end_at(pos)
 
     def _keep_pace(self, connection: Connection, amount: int) -> None:
-        def wait(seconds: float) -> bool:
+        def wait(seconds: float) -> None:
             connection.delivering = False  # a paced connection is not stalled
-            return self._state.wait(seconds)
+            self._state.wait(seconds)
 
-        self._pace.keep(amount, connection, wait)
+        paid = min(amount, self._paid)
+        self._paid -= paid
+        self._state.pace.keep(amount - paid, wait)
         if not connection.delivering:
             with self._state.lock:
                 connection.deliver(time.monotonic())

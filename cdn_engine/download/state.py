@@ -14,6 +14,7 @@ from cdn_engine.download.span import Span
 from cdn_engine.shared_state import SharedState
 from cdn_engine.tuner import Tuner
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.pace import Pace
 
 __all__ = ["State"]
 
@@ -43,6 +44,7 @@ class State(SharedState):
         opened: The first request, if it has been made already.
 
     Attributes:
+        pace: The bandwidth limits.
         lock: Guards everything below.
         if_match: False once the store has refused ``If-Match``.
         failure: The last failure of an attempt, for the deadline's message.
@@ -69,6 +71,7 @@ class State(SharedState):
         self._pinned = pinned
         self.deadline = deadline
         self._opened = opened
+        self.pace = Pace(settings.bandwidth)
         self._share = budget.enter()
         self.if_match = True
         self.failure: BaseException | None = None
@@ -205,7 +208,7 @@ class State(SharedState):
                 working=sum(connection.proven for connection in self.connections),
                 latency=self.plan.latency,
                 gap=self.plan.gap,
-                busy=self._measure_cpu(now),
+                busy=1.0 if self.pace.is_full else self._measure_cpu(now),
             )
             for span in self.plan.surplus(self.tuner.target):
                 self.plan.shorten(span, span.pos)

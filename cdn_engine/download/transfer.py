@@ -24,7 +24,6 @@ from cdn_engine.download.worker import Worker
 from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, ObjectChangedError, explain
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
-from cdn_engine.wire.pace import Pace
 
 __all__ = ["Transfer"]
 
@@ -65,7 +64,6 @@ class Transfer:
         self._remote = remote
         self._partial = partial
         self._callback = callback
-        self._pace = Pace(settings.bandwidth)
         self._state = State(settings, pinned, deadline, opened)
         self._checkpoint = Checkpoint(remote, self._state, partial)
         self._workers: list[threading.Thread] = []
@@ -180,7 +178,7 @@ class Transfer:
             self._workers = [worker for worker in self._workers if worker.is_alive()]
             count = state.tuner.target - len(self._workers) if state.plan.has_work else 0
         for _ in range(count):
-            worker = Worker(self._remote, state, self._partial, self._pace)
+            worker = Worker(self._remote, state, self._partial)
             self._workers.append(worker)
             if not threads.start_if_possible(worker):
                 self._workers.remove(worker)

@@ -16,7 +16,6 @@ from cdn_engine.download.state import State
 from cdn_engine.errors import NotAStoreError, StalledError, StoreProtocolError, lacks_descriptors
 from cdn_engine.wire import retry
 from cdn_engine.wire.deadline import no_time_left
-from cdn_engine.wire.pace import Pace
 
 __all__ = ["Worker"]
 
@@ -32,12 +31,11 @@ class Worker(threading.Thread):
     A span is given back after each request, so that no range waits for a connection that has to wait.
     """
 
-    def __init__(self, remote: RemoteObject, state: State, partial: Partial, pace: Pace) -> None:
+    def __init__(self, remote: RemoteObject, state: State, partial: Partial) -> None:
         super().__init__(name="cdn-download", daemon=True)
         self._remote = remote
         self._state = state
         self._partial = partial
-        self._pace = pace
         self._judge = Judge(remote, state, partial)
         self._failures = 0  # failed requests in a row without progress
         self._proven = False  # it has received something
@@ -46,7 +44,7 @@ class Worker(threading.Thread):
         state = self._state
         try:
             with self._partial.open() as file:
-                receiver = Receiver(state, self._partial, self._pace, file)
+                receiver = Receiver(state, self._partial, file)
                 while (connection := state.take(self._proven)) is not None:
                     pause = self._download(connection, receiver)
                     state.release(connection)

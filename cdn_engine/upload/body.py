@@ -81,7 +81,7 @@ class Body:
         size = _FIRST_PIECE
         digest = None if self._source.is_sure else hashlib.sha256()
         while self.sent < self._size:
-            amount = min(size, self._size - self.sent)
+            amount = min(size, self._size - self.sent, self._state.pace.piece)
             # Before the next piece is cut: if this raises, the connection still holds the one that ``release`` frees.
             self.moved_at = math.inf
             self._state.about_to_send(amount, self)

@@ -50,7 +50,7 @@ class Gauge:
             working=sum(body.sent > MOST_UNSENT and body not in state.paused for body in bodies),
             latency=min(self._latency, self._parts.quickest_answer),
             gap=min(state.longest_gap, _LONGEST_GAP),
-            busy=self._measure_busy(now, len(bodies)),
+            busy=1.0 if state.pace.is_full else self._measure_busy(now, len(bodies)),
         )
 
     def _measure_busy(self, now: float, threads: int) -> float:

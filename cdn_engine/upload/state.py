@@ -38,6 +38,7 @@ class State(SharedState):
         name: Bucket and key, printable, for the log.
         deadline: When the upload has to be done.
         aftermath: See above.
+        pace: The bandwidth limits.
         lock: Guards everything below.
         ended_by: The exception that ends the upload; None as long as it does not.
         interrupted_by: The exception in the calling thread, such as Ctrl-C, that does; None without one.
@@ -65,7 +66,7 @@ class State(SharedState):
         self.name = name
         self.deadline = deadline
         self.aftermath = aftermath
-        self._pace = Pace(bandwidth)
+        self.pace = Pace(bandwidth)
         self._callback = callback
         self._attempts: set[Attempt] = set()
         self.ended_by: BaseException | None = None
@@ -141,7 +142,7 @@ class State(SharedState):
             with self.lock:
                 self._impatient.add(body)
         self.check()
-        self._pace.keep(amount, body, self.wait)
+        self.pace.keep(amount, self.wait)
 
     def count_sent(self, amount: int, began: float) -> float:
         """Count bytes that a connection has taken since ``began``. Return the time."""

@@ -13,7 +13,6 @@ from cdn_engine.download.receiver import Receiver
 from cdn_engine.download.settings import BLOCK, Settings
 from cdn_engine.download.state import State
 from cdn_engine.wire.deadline import Deadline
-from cdn_engine.wire.pace import Pace
 
 pytestmark = pytest.mark.portable
 
@@ -69,7 +68,7 @@ def file(tmp_path):
 
 def receive(state, file, content, rng, skip=0):
     connection = state.take(False)
-    receiver = Receiver(state, Reader(file), Pace(None), file)
+    receiver = Receiver(state, Reader(file), file)
     receiver.attend(connection)
     state.answered(connection)
     receiver.receive(connection, Body(content, rng, connection), skip)
