@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from cdn_cli.checks import Finding, check
-from cdn_cli.configuration import config_path, read_credentials
+from cdn_cli.configuration import read_configuration
 from cdn_cli.console import DONE, FAILED, complain_about_output
 from cdn_cli.signals import signals_as_interrupts
 from cdn_engine.errors import printable
@@ -23,13 +23,12 @@ def run(options: Namespace) -> int:
 
 
 def _run(options: Namespace) -> int:
-    path = config_path(options.config)
-    credentials = read_credentials(path, options.quiet)
+    configuration = read_configuration(options)
     write = _writer(options.json, options.quiet)
     status = DONE
     for finding in check(
-        credentials, options.bucket, options.key,
-        path=path, into=options.into, uploader_may_read=options.uploader_may_read,
+        configuration.credentials, options.bucket, options.key, path=configuration.path,
+        settings=configuration.settings, into=options.into, uploader_may_read=options.uploader_may_read,
     ):  # fmt: skip
         if finding.state == "failed":
             status = FAILED
@@ -60,7 +59,7 @@ def _write_json(finding: Finding) -> None:
 
 
 def _write_failure(finding: Finding) -> None:
-    if finding.state == "failed":
+    if finding.state == "failed" and finding.name != "result":  # which only repeats them
         print(_line(finding), file=sys.stderr)
 
 

@@ -1,50 +1,53 @@
 """Turns the configuration into a manager, and shows the library's log on the terminal."""
 
+import dataclasses
 import gc
 import logging
-import os
 from argparse import Namespace
+from typing import Any
 
 from cdn_cli.console import UsageError, say
-from cdn_config import ConfigError, load_credentials
+from cdn_config import ConfigError, Configuration, load_configuration
+from cdn_config.values import LIMITS, limit_of, objection_to
 from cdn_engine.errors import explain
-from cdn_manager import CDNCredentials, CDNManager
+from cdn_manager import CDNManager
 
-__all__ = ["config_path", "open_manager", "read_credentials"]
-
-
-def config_path(option: str | None) -> str:
-    """Return which file holds the credentials.
-
-    Args:
-        option: What ``--config`` says, None without it.
-    """
-    return option or os.environ.get("CDN_CONFIG") or "cdn.yaml"
+__all__ = ["open_manager", "read_configuration"]
 
 
-def read_credentials(path: str, quiet: bool) -> CDNCredentials:
-    """Return the credentials in a file. From now on the library's log lines appear on stderr.
+def read_configuration(options: Namespace) -> Configuration:
+    """Return the configuration. From now on the library's log lines appear on stderr.
 
     Args:
-        path: The file.
-        quiet: Show only the errors in the log.
+        options: The command line, whose limits and timeouts come before those in the configuration.
 
     Raises:
-        UsageError: The file does not hold credentials, or cannot be read.
+        UsageError: The configuration or an option is invalid, or the file cannot be read.
     """
-    _show_log(logging.ERROR if quiet else logging.INFO)
+    _show_log(logging.ERROR if options.quiet else logging.INFO)
+    limits = _limits(options)
     try:
-        return load_credentials(path)
+        found = load_configuration(options.config)
     except FileNotFoundError as error:
         raise UsageError(
-            f"no file {path!r}: create it with the lines 'host: URL', 'downloader_access_key: KEY' and "
-            "'downloader_access_secret: SECRET' (to upload, 'uploader_...'), or name the credentials file with "
-            "--config FILE or CDN_CONFIG"
+            f"no file {error.filename!r}: create it with the lines 'host: URL', 'downloader_access_key: KEY' and "
+            "'downloader_access_secret: SECRET' (to upload, 'uploader_...'), name the credentials file with --config "
+            "FILE or CDN_CONFIG, or set the variables CDN_HOST, CDN_DOWNLOADER_ACCESS_KEY and so on"
         ) from error
     except ConfigError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"the credentials cannot be read: {explain(error)}") from error
+    return dataclasses.replace(found, settings=dataclasses.replace(found.settings, **limits))
+
+
+def _limits(options: Namespace) -> dict[str, Any]:
+    """Return the settings on the command line by name."""
+    given = {name: text for name in LIMITS if (text := getattr(options, name)) is not None}
+    for name, text in given.items():
+        if problem := objection_to(name, text):
+            raise UsageError(f"--{name.replace('_', '-')} {problem}")
+    return {name: limit_of(name, text) for name, text in given.items()}
 
 
 def open_manager(options: Namespace) -> CDNManager:
@@ -54,9 +57,9 @@ def open_manager(options: Namespace) -> CDNManager:
         options: The command line.
 
     Raises:
-        UsageError: The file does not hold credentials, or cannot be read.
+        UsageError: The configuration or an option is invalid, or the file cannot be read.
     """
-    manager = CDNManager(read_credentials(config_path(options.config), options.quiet))
+    manager = read_configuration(options).open_manager()
     # boto3 and the model of S3 are tens of thousands of objects, which Python would look through again and again
     # while it makes them, and when it exits: a third of the time of a command that moves one small file.
     gc.freeze()

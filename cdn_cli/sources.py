@@ -75,14 +75,14 @@ class Walk:
 
 
 def find_files(
-    paths: list[str], prefix: str, config: str, selection: Selection, quiet: bool, key: str | None = None
+    paths: list[str], prefix: str, config: str | None, selection: Selection, quiet: bool, key: str | None = None
 ) -> list[Transfer]:
     """Return the files to upload, with the keys that they will have.
 
     Args:
         paths: Files and directories.
         prefix: Precedes each key.
-        config: The file with the credentials.
+        config: The file with the credentials; None without one.
         selection: What is taken of a directory.
         quiet: Do not mention what is left out.
         key: The key of the one file, in place of its name; None for the name.
@@ -93,7 +93,7 @@ def find_files(
     transfers: dict[str, Transfer] = {}
     walk = Walk(selection, quiet)
     problems = walk.problems
-    secret = os.stat(config) if os.path.exists(config) else None
+    secret = os.stat(config) if config is not None and os.path.exists(config) else None
     for path in paths:
         for relative, file in walk.files(path):
             try:

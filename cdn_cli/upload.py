@@ -9,7 +9,7 @@ from typing import Any
 
 from cdn_cli import dry_run
 from cdn_cli.batch import Batch, Progress
-from cdn_cli.configuration import config_path, open_manager
+from cdn_cli.configuration import open_manager
 from cdn_cli.console import Output, UsageError
 from cdn_cli.direction import UPLOAD
 from cdn_cli.displays import choose
@@ -18,6 +18,7 @@ from cdn_cli.selection import Selection
 from cdn_cli.sources import find_files
 from cdn_cli.summary import run_and_report
 from cdn_cli.transfer import Transfer
+from cdn_config.configuration import configuration_path
 from cdn_engine.download.comparison import compare_file
 from cdn_engine.upload.journal import bytes_kept
 from cdn_manager import CDNManager, ObjectExistsError, TransferResult
@@ -89,7 +90,7 @@ def _transfers(options: Namespace) -> list[Transfer]:
     selection = Selection(options.include, options.exclude, options.hidden)
     if options.paths == [_STDIN]:
         return [Transfer(options.prefix + options.key, _STDIN, None)]
-    config = config_path(options.config)
+    config = configuration_path(options.config)
     return find_files(options.paths, options.prefix, config, selection, options.quiet, options.key)
 
 

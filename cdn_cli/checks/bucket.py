@@ -17,6 +17,8 @@ from cdn_manager import TRANSFER_ERRORS, CDNManager
 
 __all__ = ["BucketCheck"]
 
+_LISTS = "downloader lists"
+
 
 class BucketCheck:
     """The tests in one bucket.
@@ -45,6 +47,7 @@ class BucketCheck:
         self._written = Written(manager, bucket)
         self._answer: dict[str, Any] | None = None  # of the last object that could be read
         self._is_missing = False
+        self._lists: Finding | None = None  # whether the downloader may list; None if that is not known
         self._is_refused = False  # the uploader's attempt to write, by a store that accepts its key
         self.size = 0
 
@@ -63,6 +66,8 @@ class BucketCheck:
         yield finding_of("bucket", self._exists)
         if self._is_missing:
             return
+        if self._lists is not None:
+            yield self._lists
         writes = finding_of("uploader writes", self._uploader_writes)
         refuses = None
         if self._is_refused and self._downloader is not None:
@@ -106,9 +111,14 @@ class BucketCheck:
                 self._is_missing = True
                 return self._missing(error)
             if is_forbidden(error) and not self._rejection.is_exchanged(role, error):
+                if self._downloader:
+                    self._lists = Finding(_LISTS, "skipped", "the store does not let it: download by KEY works without, "
+                                          "--prefix does not")  # fmt: skip
                 return Finding("bucket", "skipped", f"not tested: the {role} key may not list it")
             finding = self._rejection.finding("bucket", role, error, f"correct the {role} key")
             return finding._replace(text=f"asked with the {role} key: {finding.text}")
+        if self._downloader:
+            self._lists = Finding(_LISTS, "ok", "as download --prefix does")
         return Finding("bucket", "ok", f"{self._bucket!r} exists")
 
     def _missing(self, error: Exception) -> Finding:

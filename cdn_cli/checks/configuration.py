@@ -14,14 +14,15 @@ def check_configuration(credentials: CDNCredentials, path: str | None, bucket: s
 
     Args:
         credentials: What the configuration says.
-        path: The file it was read from; None if it was not read from a file.
+        path: The file it was read from; None for the environment.
         bucket: The bucket to test in; a host must not name it.
     """
     roles = {"downloader": credentials.downloader_access_key, "uploader": credentials.uploader_access_key}
     pairs = " and ".join(role for role, key in roles.items() if key is not None)
-    text = f"{credentials.host}, with keys for {pairs}"
-    if path is not None:
-        text = f"{os.path.abspath(path)}: {text}"
+    keys = [f"keys for {pairs}"] if pairs else []
+    keys += ["anonymous downloads"] if credentials.anonymous else []
+    source = "environment, CDN_HOST" if path is None else os.path.abspath(path)
+    text = f"{source}: {credentials.host}, with {' and '.join(keys)}"
     folder = urlsplit(credentials.host).path.strip("/")
     if not folder:
         return Finding("configuration", "ok", text)

@@ -32,18 +32,22 @@ _CERTIFICATE_ERRORS = {
 }
 
 
-def check_network(host: str, bucket: str | None) -> Generator[Finding, None, bool]:
+def check_network(
+    host: str, bucket: str | None, connect_timeout: float | None = None, read_timeout: float | None = None
+) -> Generator[Finding, None, bool]:
     """Test the network, one finding after the other until one fails.
 
     Args:
         host: The store's URL.
         bucket: The bucket to ask for; a gateway may serve nothing but buckets.
+        connect_timeout: Seconds for one connection; None for the default.
+        read_timeout: The same for its answer.
 
     Returns:
         True if a store answers.
     """
     try:
-        route = Route(host)
+        route = Route(host, connect_timeout, read_timeout)
     except CDNError as error:
         text, _, advice = explain(error).partition(": ")
         yield Finding("host resolves", "failed", text, advice)
@@ -90,7 +94,7 @@ def _check_name(route: Route) -> Finding:
 def _check_port(route: Route) -> Finding:
     began = time.monotonic()
     try:
-        socket.create_connection((route.host, route.port), route.timeout).close()
+        socket.create_connection((route.host, route.port), route.connect_timeout).close()
     except OSError as error:
         return Finding("connects", "failed", f"{route.peer}, port {route.port}: {explain(error)}",
                        f"correct {route.setting}, open the firewall, or start the store")  # fmt: skip

@@ -14,8 +14,18 @@ from cdn_manager import TRANSFER_ERRORS, CDNCredentials, CDNManager
 __all__ = ["Rejection", "is_forbidden"]
 
 # With these codes a store rejects a key as such, whatever it may do.
-_KEY_KNOWN = frozenset({"RequestTimeTooSkewed", "SignatureDoesNotMatch"})
-_KEY_REJECTED = _KEY_KNOWN | {"InvalidAccessKeyId"}
+_UNKNOWN = "InvalidAccessKeyId"
+_ADVICE = {
+    _UNKNOWN: "correct {role}_access_key",
+    "SignatureDoesNotMatch": "correct {role}_access_secret",
+    "RequestTimeTooSkewed": "set this machine's clock, or the store's",
+    "ExpiredToken": "get a new key pair with its session token",
+    "TokenRefreshRequired": "get a new key pair with its session token",
+    "InvalidToken": "correct {role}_session_token",
+    "InvalidTokenId": "correct {role}_session_token",  # MinIO's
+}
+_KEY_REJECTED = frozenset(_ADVICE)
+_KEY_KNOWN = _KEY_REJECTED - {_UNKNOWN}
 
 _SECRET_LENGTH = 40  # characters of the secrets that AWS hands out; access keys are shorter at every store
 
@@ -32,13 +42,21 @@ class Rejection:
         credentials: The key pairs.
         exchanged: By role, the same credentials with that pair's access key and secret exchanged, if the pair looks as
             if that were right.
-        bucket: The bucket to try them in.
+        bucket: The bucket to try them in; None to list the buckets.
+        config: How to try them.
     """
 
-    def __init__(self, credentials: CDNCredentials, exchanged: Mapping[str, CDNCredentials], bucket: str) -> None:
+    def __init__(
+        self,
+        credentials: CDNCredentials,
+        exchanged: Mapping[str, CDNCredentials],
+        bucket: str | None,
+        config: Config | None = None,
+    ) -> None:
         self._credentials = credentials
         self._exchanged = exchanged
         self._bucket = bucket
+        self._config = config
         self._tried: dict[str, Exception | None] = {}
 
     def finding(self, name: str, role: str, error: Exception, advice: str) -> Finding:
@@ -48,9 +66,10 @@ class Rejection:
             name: The finding's name.
             role: Whose pair signed the request: ``downloader`` or ``uploader``.
             error: The refusal.
-            advice: What to do if the pair is as it should be.
+            advice: What to do, unless the store's error code tells it.
         """
-        if code_of(error) == "InvalidAccessKeyId":
+        advice = _ADVICE.get(code_of(error) or "", advice).format(role=role)
+        if code_of(error) == _UNKNOWN:
             advice += f", or see whether {role}_access_key and {role}_access_secret stand in each other's place"
         if not self._may_be_exchanged(role, error):
             return Finding(name, "failed", explain(error), advice)
@@ -97,11 +116,13 @@ class Rejection:
 
     def _try(self, role: str) -> Exception | None:
         """Return how the store refuses the exchanged pair, None if it does not."""
-        config = Config(retries={"total_max_attempts": 1})
-        with CDNManager(self._exchanged[role], config=config) as manager:
+        with CDNManager(self._exchanged[role], config=self._config) as manager:
             client = manager.upload_client if role == "uploader" else manager.download_client
             try:
-                client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+                if self._bucket is None:
+                    client.list_buckets()
+                else:
+                    client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             except TRANSFER_ERRORS as error:
                 return error
         return None

@@ -23,6 +23,8 @@ class Route:
 
     Args:
         store: The store's URL.
+        connect_timeout: Seconds for one connection; None for the default.
+        read_timeout: Seconds for bytes of an answer; None for the default.
 
     Attributes:
         store: The parts of the store's URL.
@@ -31,15 +33,18 @@ class Route:
         setting: Where the peer's address is configured.
         host: The peer's name or address.
         port: The peer's port.
-        timeout: Seconds for one connection or answer.
+        connect_timeout: Seconds for one connection.
+        read_timeout: Seconds for bytes of an answer.
 
     Raises:
         CDNError: The proxy cannot be used.
     """
 
-    timeout = _TIMEOUT
-
-    def __init__(self, store: str) -> None:
+    def __init__(
+        self, store: str, connect_timeout: float | None = None, read_timeout: float | None = None
+    ) -> None:
+        self.connect_timeout = connect_timeout or _TIMEOUT
+        self.read_timeout = read_timeout or _TIMEOUT
         self.store = urlsplit(store)
         self._url = find_proxy(store)
         to = urlsplit(self._url or store)
@@ -62,13 +67,13 @@ class Route:
         scheme = scheme or self.store.scheme
         if self._url is None:
             if scheme == "http":
-                return HTTPConnection(self.host, self.port, timeout=_TIMEOUT)
-            return HTTPSConnection(self.host, self.port, timeout=_TIMEOUT, ssl_context=tls_context())
+                return HTTPConnection(self.host, self.port, timeout=self.connect_timeout)
+            return HTTPSConnection(self.host, self.port, timeout=self.connect_timeout, ssl_context=tls_context())
         if scheme == "http" and self._scheme == "http":
-            return HTTPConnection(self.host, self.port, timeout=_TIMEOUT)
+            return HTTPConnection(self.host, self.port, timeout=self.connect_timeout)
         context = tls_context()
         connection = HTTPSConnection(
-            self.host, self.port, timeout=_TIMEOUT, ssl_context=context, proxy=parse_url(self._url),
+            self.host, self.port, timeout=self.connect_timeout, ssl_context=context, proxy=parse_url(self._url),
             proxy_config=ProxyConfig(context, False, None, None),
         )  # fmt: skip
         if scheme == "https":
@@ -86,6 +91,9 @@ class Route:
         headers = None
         if self._url and self.store.scheme == "http":
             target, headers = f"http://{self.store.netloc}{target}", self._proxy_headers()
+        if connection.sock is None:
+            connection.connect()
+        connection.timeout = self.read_timeout
         connection.request("GET", target, headers=headers, preload_content=False, enforce_content_length=False)
         return connection.getresponse()
 

@@ -69,6 +69,10 @@ def add_shared_options(parser: ArgumentParser, is_hidden: bool = False) -> None:
         parser.add_argument(name, help=argparse.SUPPRESS if is_hidden else text, **arguments)
 
     add("--config", "credentials file; default: $CDN_CONFIG or ./cdn.yaml", metavar="FILE", type=given)
+    add("--limit-rate", "bytes a second of all transfers: 500K, 2M", metavar="RATE", type=given)
+    add("--deadline", "give up a transfer after so long: 30s, 10m, 1h", metavar="TIME", type=given)
+    add("--connect-timeout", "for a connection; default: 10s", metavar="TIME", type=given)
+    add("--read-timeout", "for bytes of an answer; default: 30s", metavar="TIME", type=given)
     add("--json", "print one JSON object per line", action="store_true")
     add("--quiet", "print only errors", action="store_true")
     add("--verbose", "print a line for each file, and tracebacks", action="store_true")

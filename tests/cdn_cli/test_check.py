@@ -55,7 +55,7 @@ def test_uploader_that_may_read_is_a_warning_with_status_0_and_a_failure_otherwi
 @pytest.mark.portable
 def test_into_names_the_folder_whose_disk_is_tested(config, folder, capsys):
     assert run("check", "--into", "elsewhere", "--json") == 0
-    assert str(folder) in json.loads(capsys.readouterr().out.splitlines()[-1])["text"]
+    assert str(folder) in json.loads(capsys.readouterr().out.splitlines()[-2])["text"]
 
 
 @pytest.mark.portable

