@@ -1,6 +1,7 @@
 """Recognizes an access key and a secret that stand in each other's place in the configuration. Private."""
 
 import os
+from typing import Any
 
 import yaml
 
@@ -36,7 +37,7 @@ def exchanged_pairs(path: str | os.PathLike[str] | None) -> dict[str, CDNCredent
     return found
 
 
-def _read_again(path: str | os.PathLike[str] | None) -> dict[str, str]:
+def _read_again(path: str | os.PathLike[str] | None) -> dict[str, Any]:
     if path is None:
         names = ("host", "region", *KEYS)
         return {name: os.environ[variable(name)] for name in names if os.environ.get(variable(name))}

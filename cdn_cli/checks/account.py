@@ -1,5 +1,6 @@
 """Tests the keys without a bucket: a store says to any signed request whether it knows the key, and the secret fits."""
 
+import functools
 from collections.abc import Generator
 from typing import Any
 
@@ -21,28 +22,27 @@ def check_keys(manager: CDNManager, rejection: Rejection) -> Generator[Finding, 
         manager: Has the keys to test.
         rejection: Explains why a key pair is refused.
     """
-    clients = {"downloader": manager.download_client, "uploader": manager.upload_client}
-    for role, client in clients.items():
-        name = f"{role} key"
-        if role == "downloader" and manager.creds.anonymous:
-            yield Finding(name, "skipped", "downloads are anonymous: without a key, only a BUCKET can be asked for")
-        elif client is None:
-            yield Finding(name, "skipped", f"not tested: the configuration has no {role}_access_key")
+    for role, client in (("downloader", manager.download_client), ("uploader", manager.upload_client)):
+        if client is not None and not (role == "downloader" and manager.creds.anonymous):
+            yield finding_of(f"{role} key", functools.partial(_list_buckets, client, role, rejection))
+        elif role == "downloader" and manager.creds.anonymous:
+            yield Finding("downloader key", "skipped", "none, downloads are anonymous: only a BUCKET can be tried",
+                          "name a BUCKET")  # fmt: skip
         else:
-            yield finding_of(name, lambda: _list_buckets(client, name, role, rejection))
+            yield Finding(f"{role} key", "skipped", f"not tested: the configuration has no {role}_access_key")
 
 
-def _list_buckets(client: Any, name: str, role: str, rejection: Rejection) -> Finding:
+def _list_buckets(client: Any, role: str, rejection: Rejection) -> Finding:
+    name = f"{role} key"
     try:
         answer = client.list_buckets()
     except TRANSFER_ERRORS as error:
         if is_forbidden(error) and not rejection.is_exchanged(role, error):
             return Finding(name, "ok", "the store does not let it list buckets, and does not object to the key itself")
         if status_of(error) in (404, 405, 501):  # a gateway that serves nothing but buckets
-            return Finding(name, "skipped", f"not tested: the store lists no buckets: {explain(error)}", "name a BUCKET")
+            return Finding(name, "skipped", f"not tested: {explain(error)}", "name a BUCKET")
         return rejection.finding(name, role, error, f"correct the {role} key")
     names = [bucket["Name"] for bucket in answer.get("Buckets") or ()]
-    if not names:
-        return Finding(name, "ok", "the store accepts it, and shows it no bucket")
-    shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
-    return Finding(name, "ok", f"the store accepts it, and shows it {len(names)} bucket{'s'[:len(names) - 1]}: {shown}")
+    shown = ", ".join(names[:_MOST_NAMES]) or "none"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return Finding(name, "ok", f"the store accepts it; buckets that it may see: {shown}{more}")

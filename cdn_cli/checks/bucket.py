@@ -112,8 +112,7 @@ class BucketCheck:
                 return self._missing(error)
             if is_forbidden(error) and not self._rejection.is_exchanged(role, error):
                 if self._downloader:
-                    self._lists = Finding(_LISTS, "skipped", "the store does not let it: download by KEY works without, "
-                                          "--prefix does not")  # fmt: skip
+                    self._lists = Finding(_LISTS, "skipped", "the store does not let it, as download --prefix needs")
                 return Finding("bucket", "skipped", f"not tested: the {role} key may not list it")
             finding = self._rejection.finding("bucket", role, error, f"correct the {role} key")
             return finding._replace(text=f"asked with the {role} key: {finding.text}")

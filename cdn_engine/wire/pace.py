@@ -1,5 +1,6 @@
 """Bandwidth limits: one that the connections of a transfer share, and one that all transfers of this process share."""
 
+import math
 import os
 import threading
 import time
@@ -9,7 +10,7 @@ __all__ = ["LOWEST_RATE", "Bucket", "Pace", "limit_rate"]
 
 LOWEST_RATE = 1000  # bytes a second; less is a forgotten K or M, and would take 12 days for a gigabyte
 
-# Bytes pass in pieces that take this long, in seconds: what arrives is counted afterwards, so that at the beginning each
+# Bytes pass in pieces that take this long, in seconds. What arrives is counted afterwards: at the beginning, each
 # connection has a piece too many. Smaller ones than about a packet would cost more than they help.
 _PIECE = 0.02
 _SMALLEST_PIECE = 1024  # bytes
@@ -18,6 +19,8 @@ _ANY = 1 << 62  # bytes; a piece without a limit
 # What was not used of the last so many seconds may pass at once: sleeps end late, and the rate would be lower than the
 # limit otherwise. It has to be longer than a piece takes.
 _CREDIT = 0.25
+
+_FULL = 0.8  # the share of the rate from which on more connections cannot help
 
 
 class Bucket:
@@ -36,6 +39,8 @@ class Bucket:
     def __init__(self, bytes_per_second: float, now: float) -> None:
         self._rate = bytes_per_second
         self._free_at = now  # when all that was taken has passed
+        self._lately = 0.0  # bytes taken, of which after each second a third still counts
+        self._taken_at = now
         self._lock = threading.Lock()
         self.piece = max(_SMALLEST_PIECE, int(bytes_per_second * _PIECE))
 
@@ -43,11 +48,14 @@ class Bucket:
         """Take bytes. Return the seconds to wait until they have passed at the rate, and all that was taken before."""
         with self._lock:
             self._free_at = max(self._free_at, now - _CREDIT) + amount / self._rate
+            self._lately = self._lately * math.exp(self._taken_at - now) + amount
+            self._taken_at = now
             return max(0.0, self._free_at - now)
 
     def is_full(self, now: float) -> bool:
         """Return True if more connections cannot help, since those that there are use the rate up."""
-        return self._free_at > now - _CREDIT / 2
+        # Others wait for it; or, on a machine so busy that they wake up late, have used nearly all of it.
+        return self._free_at > now - _CREDIT / 2 or self._lately * math.exp(self._taken_at - now) > _FULL * self._rate
 
 
 _of_process: Bucket | None = None

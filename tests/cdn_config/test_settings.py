@@ -27,7 +27,7 @@ def test_rate_is_in_bytes_with_units_of_1000(text, rate):
     assert rate_of(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "M", "2MB", "2 M", "2Mi", "-2M", "2e6", "999", "0", "0M", "inf", "nan", "1" * 400])
+@pytest.mark.parametrize("text", ["", "M", "2MB", "2 M", "2Mi", "-2M", "2e6", "999", "0M", "inf", "nan", "1" * 400])
 def test_what_is_no_rate_is_refused(text):
     assert rate_of(text) is None
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 from fault_proxy import Proxy
 from link import Link
 from local_store import READER
-from objects import PART, origin_of, payload_of, put
+from objects import PART, payload_of, put
 
 from cdn_engine.budget import CONNECTIONS
 from cdn_manager import CDNCredentials, CDNManager
@@ -130,15 +130,3 @@ def test_bandwidth_can_be_limited(store, admin, bucket):
     with manager_at(store.url, transfer_config=limited) as manager:
         manager.fetch(bucket, "object")
     assert time.monotonic() - began > 0.7
-
-
-def test_pause_for_a_bandwidth_limit_is_not_a_stall():
-    Path("source").write_bytes(payload_of(3 << 19))
-    limited = TransferConfig(max_bandwidth=1 << 18)  # a pause of two seconds after each read of 512 KiB
-    with (
-        origin_of("source") as url,
-        Proxy(url) as proxy,
-        manager_at(proxy.url, config=Config(read_timeout=0.9), transfer_config=limited) as manager,
-    ):
-        manager.fetch("bucket", "object")
-        assert len(proxy.gets) == 1

@@ -1,0 +1,113 @@
+"""The limit of a process for all its transfers: it is kept, and what is slow because of it is not stalled."""
+
+import concurrent.futures
+import time
+
+import pytest
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from fault_proxy import Proxy
+from local_store import READER, WRITER
+from objects import payload_of, put
+from scripted_server import ScriptedServer
+
+from cdn_engine.wire.pace import Pace
+from cdn_manager import CDNCredentials, CDNManager, DeadlineExceededError, limit_rate
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+@pytest.fixture(autouse=True)
+def no_limit_afterwards():
+    yield
+    limit_rate(None)
+
+
+@pytest.fixture
+def limit():
+    """A function that sets a limit, and returns one that tells how long ago that was."""
+
+    def begin(rate):
+        limit_rate(rate)
+        began = time.monotonic()
+        return lambda: time.monotonic() - began
+
+    return begin
+
+
+def manager_at(url, **options):
+    return CDNManager(CDNCredentials(url, *READER, *WRITER), **options)
+
+
+def test_limited_download_opens_no_connections_that_cannot_help(store, admin, bucket, limit):
+    put(admin, bucket, "object", payload_of(8_000_000))
+    with Proxy(store.url) as proxy, manager_at(proxy.url) as manager:
+        passed = limit(4_000_000)
+        manager.fetch(bucket, "object")
+        assert passed() > 1.6
+        assert len(proxy.gets) <= 2  # without a look at the limit, 5 and more; a very busy machine may hide it at first
+
+
+def test_limited_upload_opens_no_connections_that_cannot_help(limit):
+    with ScriptedServer(window=64 << 10) as server, manager_at(server.url) as manager:
+        passed = limit(5_000_000)
+        manager.store("bucket", "key", bytes(9_000_000))
+        assert passed() > 1.5
+        sent = [request for request in server.requests if request.operation == "UploadPart"]
+        assert len(sent) > 1
+        assert len({request.connection for request in sent}) <= 2
+
+
+@pytest.mark.portable
+def test_limit_holds_for_small_objects_in_both_directions_together(moto_manager, moto_admin, moto_bucket, limit):
+    for number in range(4):
+        moto_admin.put_object(Bucket=moto_bucket, Key=f"down-{number}", Body=bytes(50_000))
+    passed = limit(400_000)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        moves = [pool.submit(moto_manager.fetch, moto_bucket, f"down-{number}") for number in range(4)]
+        moves += [pool.submit(moto_manager.store, moto_bucket, f"up-{number}", bytes(50_000)) for number in range(4)]
+        results = [move.result() for move in moves]
+    assert sum(result.transferred for result in results) == 400_000
+    assert passed() > 0.7
+
+
+def test_what_the_first_look_at_a_slow_object_has_read_counts_once(
+    moto_manager, moto_admin, moto_bucket, limit, monkeypatch
+):
+    counted, moved, keep = [], [], Pace.keep
+    monkeypatch.setattr(Pace, "keep", lambda pace, amount, wait: counted.append(amount) or keep(pace, amount, wait))
+    moto_admin.put_object(Bucket=moto_bucket, Key="object", Body=bytes(100_000))
+    limit(100_000)
+    moto_manager.fetch(moto_bucket, "object", progress=lambda count: moved.append(count) if count else None)
+    assert sum(counted) == 100_000
+    assert len(moved) > 5  # and not all of it at the end
+
+
+@pytest.mark.parametrize("settings", [{}, {"transfer_config": TransferConfig(max_bandwidth=1000)}])
+def test_limit_lower_than_the_rate_of_a_stalled_connection(moto_url, moto_admin, moto_bucket, limit, settings):
+    moto_admin.put_object(Bucket=moto_bucket, Key="object", Body=bytes(1500))
+    with Proxy(moto_url) as proxy, manager_at(proxy.url, config=Config(read_timeout=0.5), **settings) as manager:
+        limit(1_000_000 if settings else 1000)
+        manager.fetch(moto_bucket, "object")
+        assert len(proxy.gets) == 1
+
+
+def test_deadline_passes_although_the_limit_would_last_for_minutes(moto_url, moto_admin, moto_bucket, limit):
+    moto_admin.put_object(Bucket=moto_bucket, Key="object", Body=bytes(100_000))
+    passed = limit(1000)
+    with manager_at(moto_url, deadline=0.3) as manager:
+        with pytest.raises(DeadlineExceededError):
+            manager.fetch(moto_bucket, "object")
+        with pytest.raises(DeadlineExceededError):
+            manager.store(moto_bucket, "up", bytes(100_000))
+    assert passed() < 20
+
+
+def test_exception_in_the_progress_ends_a_limited_upload_at_once(moto_manager, moto_bucket, limit):
+    def stop(count):
+        raise KeyboardInterrupt
+
+    passed = limit(1000)
+    with pytest.raises(KeyboardInterrupt):
+        moto_manager.store(moto_bucket, "up", bytes(100_000), progress=stop)
+    assert passed() < 10
