@@ -11,6 +11,7 @@ from cdn_engine.upload.parts import Parts
 from cdn_engine.upload.source import MemorySource
 from cdn_engine.upload.state import State
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.pace import Pace
 from cdn_engine.wire.session import MOST_UNSENT
 
 pytestmark = pytest.mark.portable
@@ -150,3 +151,10 @@ def test_threads_that_send_all_the_time_are_busy_and_those_that_wait_are_not(upl
     assert upload.shown(now + 2.1)["busy"] == pytest.approx(1.0)  # not measured again so soon
     spend(0.2)
     assert upload.shown(now + 3)["busy"] == pytest.approx(0.1)
+
+
+def test_upload_whose_bandwidth_limit_is_used_up_opens_no_connections_that_cannot_help(upload):
+    assert upload.shown()["busy"] < 0.5
+    upload.state.pace = Pace(1000)
+    upload.state.pace.keep(10_000, lambda _: None)  # the next ten seconds are used up
+    assert upload.shown()["busy"] == 1  # the tuner takes it for a core that has no time left, and opens none
