@@ -135,7 +135,7 @@ def _page(answer: Answer, seen: str) -> Finding:
         return Finding("answers", "warning", f"a store answers with a web page: {seen}", CORRECT_HOST)
     if answer.status >= 500:
         return Finding("answers", "failed", f"a web server answers in place of the store: {seen}",
-                       "start the store behind it, or correct host in cdn.yaml")  # fmt: skip
+                       "start the store behind it, or correct host in the configuration")  # fmt: skip
     return Finding("answers", "failed", f"a web page answers, not a store: {seen}", CORRECT_HOST)
 
 

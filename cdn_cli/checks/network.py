@@ -27,8 +27,8 @@ _CERTIFICATE_ERRORS = {
     19: ("the certificate's CA is not trusted here", f"{_SET_BUNDLE}the CA's file"),
     20: ("the certificate's CA is not trusted here", f"{_SET_BUNDLE}the CA's file"),
     21: ("the store sends its certificate without the one of its CA", f"{_SET_BUNDLE}the CA's file"),
-    62: ("the certificate is for another host", "correct host in cdn.yaml, or the certificate"),
-    64: ("the certificate is for another address", "correct host in cdn.yaml, or the certificate"),
+    62: ("the certificate is for another host", "correct host in the configuration, or the certificate"),
+    64: ("the certificate is for another address", "correct host in the configuration, or the certificate"),
 }
 
 

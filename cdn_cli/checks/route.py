@@ -53,7 +53,7 @@ class Route:
         self.port = to.port or _default_port(to.scheme)
         self.proxy = f"the proxy {self.host}" if self._url else None
         self.peer = self.proxy or self.host
-        self.setting = "the proxy variables" if self._url else "host in cdn.yaml"
+        self.setting = "the proxy variables" if self._url else "host in the configuration"
 
     def connection(self, scheme: str | None = None) -> HTTPConnection:
         """Return an HTTP connection to the store, not yet open.

@@ -9,9 +9,10 @@ from cdn_cli.parser.command import add_command
 __all__ = ["add"]
 
 _DESCRIPTION = """\
-Find out what is wrong between this machine and the store. With BUCKET, write a
-small object and delete it again, to see what the keys may do and what the store
-supports. With KEY, also see whether that object can be read and fits on disk."""
+Find out what is wrong between this machine and the store, and try the keys.
+With BUCKET, write a small object and delete it again, to see what they may do
+and what the store supports. With KEY, also see whether that object can be read
+and fits on disk."""
 
 
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
