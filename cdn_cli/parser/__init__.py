@@ -15,6 +15,15 @@ Move big files to and from an S3-compatible CDN.
 
 commands:"""
 
+# argparse would take a line for each option as well.
+_OPTIONS = """
+options of every command:
+  --config FILE           credentials file   --json      a JSON object per line
+  --limit-rate RATE       in all: 500K, 2M   --quiet     print only errors
+  --deadline TIME         of each transfer   --verbose   each file, tracebacks
+  --connect-timeout TIME  default: 10s       --version   show the version
+  --read-timeout TIME     default: 30s       -h, --help  show this help"""
+
 _EPILOG = """\
 examples:
   cdn-manager upload models release/ --prefix v2
@@ -32,7 +41,9 @@ def build_parser() -> Parser:
         epilog=_EPILOG,
         formatter_class=formatter,
         allow_abbrev=False,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="help", help=SUPPRESS)
     add_shared_options(parser)
     # argparse would take a line for each command, and the help would not fit on a screen.
     commands = parser.add_subparsers(metavar="COMMAND", required=True, prog="cdn-manager", help=SUPPRESS)
@@ -45,7 +56,7 @@ def build_parser() -> Parser:
     for command in _COMMANDS:
         command.add(add_parser)
     lines = ["".join(summaries[start:start + 2]).rstrip() for start in range(0, len(summaries), 2)]
-    parser.description = "\n".join((_DESCRIPTION, *lines))
+    parser.description = "\n".join((_DESCRIPTION, *lines, _OPTIONS))
     return parser
 
 

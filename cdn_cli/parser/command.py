@@ -46,7 +46,7 @@ def add_command(
         name, help=summary, usage=usage.replace("%", f"cdn-manager {name}"), description=description,
         epilog=_EPILOG, formatter_class=formatter, allow_abbrev=False,
     )  # fmt: skip
-    add_shared_options(command, is_hidden=True)
+    add_shared_options(command)
 
     def run(options: Namespace) -> int:
         # Imported when it runs, because boto3 alone takes a quarter of a second.
@@ -57,26 +57,21 @@ def add_command(
     return command
 
 
-def add_shared_options(parser: ArgumentParser, is_hidden: bool = False) -> None:
-    """Add the options of every command.
+def add_shared_options(parser: ArgumentParser) -> None:
+    """Add the options of every command. They are not in its help: the command's own shows them."""
 
-    Args:
-        parser: The parser.
-        is_hidden: Leave them out of its help.
-    """
+    def add(name: str, **arguments: Any) -> None:
+        parser.add_argument(name, help=argparse.SUPPRESS, **arguments)
 
-    def add(name: str, text: str, **arguments: Any) -> None:
-        parser.add_argument(name, help=argparse.SUPPRESS if is_hidden else text, **arguments)
-
-    add("--config", "credentials file; default: $CDN_CONFIG or ./cdn.yaml", metavar="FILE", type=given)
-    add("--limit-rate", "bytes a second of all transfers: 500K, 2M", metavar="RATE", type=given)
-    add("--deadline", "give up a transfer after so long: 30s, 10m, 1h", metavar="TIME", type=given)
-    add("--connect-timeout", "for a connection; default: 10s", metavar="TIME", type=given)
-    add("--read-timeout", "for bytes of an answer; default: 30s", metavar="TIME", type=given)
-    add("--json", "print one JSON object per line", action="store_true")
-    add("--quiet", "print only errors", action="store_true")
-    add("--verbose", "print a line for each file, and tracebacks", action="store_true")
-    add("--version", "show the version and exit", action=_Version, nargs=0)
+    add("--config", metavar="FILE", type=given)
+    add("--limit-rate", metavar="RATE", type=given)
+    add("--deadline", metavar="TIME", type=given)
+    add("--connect-timeout", metavar="TIME", type=given)
+    add("--read-timeout", metavar="TIME", type=given)
+    add("--json", action="store_true")
+    add("--quiet", action="store_true")
+    add("--verbose", action="store_true")
+    add("--version", action=_Version, nargs=0)
 
 
 class _Version(argparse.Action):

@@ -143,7 +143,7 @@ def test_key_that_argparse_takes_for_no_option_keeps_its_place(key):
 def options_of_the_help(*command):
     """Return the options on a screen of the help, each with the name of its value, which may be empty."""
     screen = subprocess.check_output([PROGRAM, *command, "--help"], text=True)
-    return re.findall(r"^  (--[\w-]+) ([A-Z]+)?", screen, re.MULTILINE)
+    return re.findall(r"  (--[\w-]+)(?: ([A-Z0-9]+))?(?=  |$)", screen, re.MULTILINE)
 
 
 @pytest.mark.portable
