@@ -10,7 +10,9 @@ from cdn_manager import TRANSFER_ERRORS
 
 __all__ = ["CORRECT_HOST", "Finding", "finding_of"]
 
-CORRECT_HOST = "correct host in the configuration: it is the address and port of the S3 interface, not of a website or console"
+CORRECT_HOST = (
+    "correct host in the configuration: it is the address and port of the S3 interface, not of a website or console"
+)
 
 
 class Finding(NamedTuple):

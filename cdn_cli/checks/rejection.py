@@ -68,6 +68,9 @@ class Rejection:
             error: The refusal.
             advice: What to do, unless the store's error code tells it.
         """
+        if role == "downloader" and self._credentials.anonymous:
+            advice = "have the bucket made public, or configure a downloader key"
+            return Finding(name, "failed", f"without a key: {explain(error)}", advice)
         advice = _ADVICE.get(code_of(error) or "", advice).format(role=role)
         if code_of(error) == _UNKNOWN:
             advice += f", or see whether {role}_access_key and {role}_access_secret stand in each other's place"

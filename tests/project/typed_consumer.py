@@ -3,7 +3,15 @@
 from datetime import datetime
 from pathlib import Path
 
-from cdn_config import ConfigError, load_credentials, parse_credentials
+from cdn_config import (
+    ConfigError,
+    Configuration,
+    Settings,
+    load_configuration,
+    load_credentials,
+    open_manager,
+    parse_credentials,
+)
 from cdn_manager import (
     TRANSFER_ERRORS,
     CDNCredentials,
@@ -19,6 +27,7 @@ from cdn_manager import (
     StoreProtocolError,
     TransferResult,
     UnsafePathError,
+    limit_rate,
 )
 from constants import log, logerror
 
@@ -60,6 +69,15 @@ def install(manager: CDNManager, sha256: str) -> tuple[int, str | None, bool]:
         logerror(str(error))
         raise
     return result.size, result.etag, result.verified
+
+
+def limit(by_night: bool) -> float | None:
+    found: Configuration = load_configuration()
+    settings: Settings = found.settings
+    limit_rate(None if by_night else settings.limit_rate)
+    with found.open_manager(), open_manager(found.path) as manager:
+        log(repr(manager))
+    return settings.deadline
 
 
 def main() -> None:

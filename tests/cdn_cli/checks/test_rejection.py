@@ -1,6 +1,7 @@
 """Tests what is said about an access key and a secret that stand in each other's place."""
 
 import pytest
+from botocore.exceptions import ClientError
 from command import run, write_config
 from findings import findings_of, states
 from local_store import READER, WRITER
@@ -9,6 +10,7 @@ from scripted_server import ScriptedServer
 from cdn_cli.checks.rejection import Rejection
 from cdn_config import load_credentials
 from cdn_config.exchanged import exchanged_pairs
+from cdn_manager import CDNCredentials
 
 SECRETS = (READER[1], WRITER[1])
 LONG = ("GK" + "0" * 24, "f" * 64)  # as some stores hand them out
@@ -142,3 +144,12 @@ def test_configuration_that_cannot_be_read_twice_is_no_failure(tmp_path):
     assert exchanged_pairs(tmp_path / "gone") == {}
     (tmp_path / "empty").touch()
     assert exchanged_pairs(tmp_path / "empty") == {}
+
+
+@pytest.mark.portable
+def test_refusal_of_an_anonymous_download_is_not_called_that_of_a_key():
+    rejection = Rejection(CDNCredentials("https://nothing.invalid", anonymous=True), {}, "models")
+    refusal = ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject")
+    finding = rejection.finding("downloader reads", "downloader", refusal, "correct the downloader key")
+    assert finding.text.startswith("without a key: ")
+    assert finding.advice == "have the bucket made public, or configure a downloader key"
