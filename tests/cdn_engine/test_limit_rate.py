@@ -4,9 +4,6 @@ import concurrent.futures
 import time
 
 import pytest
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from fault_proxy import Proxy
 from local_store import READER, WRITER
 from objects import payload_of, put
 
@@ -86,15 +83,6 @@ def test_what_the_first_look_at_a_slow_object_has_read_counts_once(
     moto_manager.fetch(moto_bucket, "object", progress=lambda count: moved.append(count) if count else None)
     assert sum(counted) == 100_000
     assert len(moved) > 5  # and not all of it at the end
-
-
-@pytest.mark.parametrize("settings", [{}, {"transfer_config": TransferConfig(max_bandwidth=1000)}])
-def test_limit_lower_than_the_rate_of_a_stalled_connection(moto_url, moto_admin, moto_bucket, limit, settings):
-    moto_admin.put_object(Bucket=moto_bucket, Key="object", Body=bytes(1500))
-    with Proxy(moto_url) as proxy, manager_at(proxy.url, config=Config(read_timeout=0.5), **settings) as manager:
-        limit(1_000_000 if settings else 1000)
-        manager.fetch(moto_bucket, "object")
-        assert len(proxy.gets) == 1
 
 
 def test_deadline_passes_although_the_limit_would_last_for_minutes(moto_url, moto_admin, moto_bucket, limit):

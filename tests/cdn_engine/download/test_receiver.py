@@ -13,6 +13,7 @@ from cdn_engine.download.receiver import Receiver
 from cdn_engine.download.settings import BLOCK, Settings
 from cdn_engine.download.state import State
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.pace import Pace
 
 pytestmark = pytest.mark.portable
 
@@ -137,3 +138,13 @@ def test_digest_that_is_given_up_is_not_waited_for(state, file):
     hasher.join(100)  # though nothing has come
     assert not hasher.is_alive()
     assert hasher.error is None
+
+
+def test_connection_that_waits_for_a_bandwidth_limit_is_not_judged_by_what_it_delivers(state, file, monkeypatch):
+    judged = []
+    state.pace = Pace(100_000)
+    monkeypatch.setattr(state, "wait", lambda seconds: judged.append(state.connections[0].delivering))
+    connection = receive(state, file, payload_of(SIZE), random.Random(1))
+    assert judged
+    assert not any(judged)  # while the read timeout may pass
+    assert connection.delivering
