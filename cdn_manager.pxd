@@ -20,6 +20,7 @@ cdef class CDNManager:
     cdef readonly object upload_client          # boto3 S3 client with the write key, or None
     cdef object transfer_config                 # boto3.s3.transfer.TransferConfig, or None
     cdef object deadline                        # seconds for one transfer in all, or None
+    cdef object refresh                         # returns fresh CDNCredentials when the keys have expired, or None
 
     cdef bint upload(self, str bucket, str filename, bytes file_bytes) except -1
     cdef bint download(self, str folder, str filename) except -1

@@ -9,27 +9,15 @@ from cdn_engine.errors import (
 )
 from cdn_engine.host import objection_to, warn_about
 from cdn_engine.log import logerror
+from cdn_engine.pairs import Pair, objection_to_pairs
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.orphans import list_orphans
 from cdn_engine.wire.pace import limit_rate
 
 __all__ = [
-    "TRANSFER_ERRORS",
-    "CDNCredentials",
-    "CDNError",
-    "CDNManager",
-    "CredentialMissingError",
-    "DeadlineExceededError",
-    "IntegrityError",
-    "NotAStoreError",
-    "ObjectChangedError",
-    "ObjectExistsError",
-    "OutcomeUnknownError",
-    "StalledError",
-    "StoreProtocolError",
-    "TransferResult",
-    "UnsafePathError",
-    "limit_rate",
+    "TRANSFER_ERRORS", "CDNCredentials", "CDNError", "CDNManager", "CredentialMissingError", "DeadlineExceededError",
+    "IntegrityError", "NotAStoreError", "ObjectChangedError", "ObjectExistsError", "OutcomeUnknownError",
+    "StalledError", "StoreProtocolError", "TransferResult", "UnsafePathError", "limit_rate",
 ]
 
 
@@ -40,7 +28,7 @@ uploader_access_secret=None, region='us-east-1', downloader_session_token=None, 
 anonymous=False)\n--\n
     Where the CDN is, and the key pairs for reading and writing.
 
-    The secrets and the session tokens are C attributes: other Cython modules reach them through ``cimport``, Python does not.
+    Secrets and session tokens are C attributes: other Cython modules reach them through ``cimport``, Python does not.
 
     Args:
         host: S3 endpoint URL, ``http://`` or ``https://``.
@@ -62,29 +50,17 @@ anonymous=False)\n--\n
     """
 
     def __init__(
-        self,
-        str host,
-        str downloader_access_key=None,
-        str downloader_access_secret=None,
-        str uploader_access_key=None,
-        str uploader_access_secret=None,
-        str region="us-east-1",
-        str downloader_session_token=None,
-        str uploader_session_token=None,
-        bint anonymous=False,
+        self, str host, str downloader_access_key=None, str downloader_access_secret=None,
+        str uploader_access_key=None, str uploader_access_secret=None, str region="us-east-1",
+        str downloader_session_token=None, str uploader_session_token=None, bint anonymous=False,
     ):
-        if (objection := objection_to(host)) is not None:
-            raise ValueError(objection)
-        _check_pair("downloader", downloader_access_key, downloader_access_secret, downloader_session_token)
-        _check_pair("uploader", uploader_access_key, uploader_access_secret, uploader_session_token)
-        if anonymous and downloader_access_key:
-            raise ValueError("anonymous is for downloads without a key: leave out downloader_access_key, or anonymous")
-        if not downloader_access_key and not uploader_access_key and not anonymous:
-            raise ValueError(
-                "no key pair: pass downloader_access_key or uploader_access_key with its secret, or anonymous=True"
-            )
-        if not region:
-            raise ValueError("region is empty; for a store without regions, use 'us-east-1'")
+        objection = objection_to(host) or objection_to_pairs(
+            Pair(bool(downloader_access_key), bool(downloader_access_secret), bool(downloader_session_token)),
+            Pair(bool(uploader_access_key), bool(uploader_access_secret), bool(uploader_session_token)),
+            anonymous,
+        )
+        if objection is not None or not region:
+            raise ValueError(objection or "region is empty; for a store without regions, use 'us-east-1'")
         self.host = host
         self.downloader_access_key = downloader_access_key or None
         self.downloader_access_secret = downloader_access_secret or None
@@ -96,16 +72,16 @@ anonymous=False)\n--\n
         self.anonymous = anonymous
 
     def __repr__(self):
-        pairs = {"downloader": self.downloader_access_key, "uploader": self.uploader_access_key}
-        roles = " and ".join(role for role, key in pairs.items() if key is not None)
-        return f"<CDNCredentials of {roles} for {self.host}>"
+        pairs = {"downloader": self.downloader_access_key or self.anonymous, "uploader": self.uploader_access_key}
+        roles = " and ".join(role for role, key in pairs.items() if key)
+        return f"<CDNCredentials of {'anonymous ' if self.anonymous else ''}{roles} for {self.host}>"
 
     def __reduce__(self):
         raise TypeError("CDNCredentials holds secrets: it cannot be pickled or copied")
 
 
 cdef class CDNManager:
-    """CDNManager(credentials, config=None, transfer_config=None, deadline=None)\n--\n
+    """CDNManager(credentials, config=None, transfer_config=None, deadline=None, refresh=None)\n--\n
     Moves objects between this machine and the CDN.
 
     Args:
@@ -114,35 +90,50 @@ cdef class CDNManager:
             cannot be changed.
         transfer_config: A ``boto3.s3.transfer.TransferConfig``. If given, all its values apply.
         deadline: Total seconds for one transfer; None for no limit as long as bytes keep arriving.
+        refresh: Called without arguments when the store says that the keys have expired, in the middle of a transfer
+            too; returns fresh ``CDNCredentials`` for the same host, region and pairs. It runs in a thread of its own,
+            once for all that need fresh keys. What it raises ends the transfer.
 
     Attributes:
-        creds: The credentials.
-        download_client: boto3 S3 client with the read key; None without one.
+        creds: The credentials, from the last ``refresh`` if there was one.
+        download_client: boto3 S3 client with the read key, or that signs nothing; None without either.
         upload_client: boto3 S3 client with the write key; None without one.
 
     Thread-safety: every method may be called from several threads, and in the children of a fork.
     """
 
-    def __init__(self, CDNCredentials credentials not None, config=None, transfer_config=None, deadline=None):
+    def __init__(
+        self, CDNCredentials credentials not None, config=None, transfer_config=None, deadline=None, refresh=None
+    ):
         if deadline is not None and not deadline > 0:
             raise ValueError(f"deadline must be a positive number of seconds, not {deadline!r}")
         self.creds = credentials
         self.transfer_config = transfer_config
         self.deadline = deadline
+        self.refresh = refresh
         warn_about(credentials.host)
-        factory = clients.ClientFactory(credentials.host, credentials.region, config, transfer_config)
-        if credentials.downloader_access_key is not None:
-            factory.set_credentials(
-                credentials.downloader_access_key, credentials.downloader_access_secret,
-                credentials.downloader_session_token,
-            )
-            self.download_client = factory.create()
+        factory = clients.ClientFactory(
+            credentials.host, credentials.region, config, transfer_config, None if refresh is None else self._renew
+        )
+        reading, writing = _pairs_of(credentials)
+        if credentials.anonymous or credentials.downloader_access_key is not None:
+            self.download_client = factory.create(reading)
         if credentials.uploader_access_key is not None:
-            factory.set_credentials(
-                credentials.uploader_access_key, credentials.uploader_access_secret,
-                credentials.uploader_session_token,
-            )
-            self.upload_client = factory.create()
+            self.upload_client = factory.create(writing)
+
+    def _renew(self):
+        """Ask for fresh credentials, and have both clients sign with them from now on."""
+        fresh = self.refresh()
+        if not isinstance(fresh, CDNCredentials):
+            raise TypeError(f"refresh must return CDNCredentials, not a {type(fresh).__name__}")
+        if _outline_of(fresh) != _outline_of(self.creds):
+            raise ValueError("refresh must return credentials for the same host and region, with the same pairs")
+        self.creds = fresh
+        reading, writing = _pairs_of(fresh)
+        if self.creds.downloader_access_key is not None:
+            self.download_client.store.keys.frozen = reading
+        if self.creds.uploader_access_key is not None:
+            self.upload_client.store.keys.frozen = writing
 
     cdef bint upload(self, str bucket, str filename, bytes file_bytes) except -1:
         """Upload bytes to bucket/filename. Return True on success; log the reason and return False otherwise."""
@@ -158,17 +149,13 @@ cdef class CDNManager:
         try:
             self.fetch(folder, filename)
         except Exception as error:
-            logerror(f"download of {folder}/{filename} with the downloader key failed: {explain(error)}")
+            credential = "without a key" if self.creds.anonymous else "with the downloader key"
+            logerror(f"download of {folder}/{filename} {credential} failed: {explain(error)}")
             return False
         return True
 
     cpdef bint upload_bytes(self, str bucket, str filename, bytes file_bytes) except -1:
-        """Upload bytes: Cython's ``upload``, for Python callers.
-
-        Args:
-            bucket: The bucket.
-            filename: The object's key.
-            file_bytes: The payload.
+        """Upload bytes to bucket/filename: Cython's ``upload``, for Python callers.
 
         Returns:
             True if the object is stored. False if not; the reason is in the error log, and ``store`` raises it.
@@ -177,10 +164,6 @@ cdef class CDNManager:
 
     cpdef bint download_file(self, str folder, str filename) except -1:
         """Download to ``folder/filename`` below the working directory: Cython's ``download``, for Python callers.
-
-        Args:
-            folder: The bucket, and the local folder of the same name. It is created if needed.
-            filename: The object's key, and the file's name below the folder.
 
         Returns:
             True if the whole file is in place. False if not; the reason is in the error log, and ``fetch`` raises it.
@@ -191,7 +174,7 @@ cdef class CDNManager:
         self, str bucket not None, str filename not None, source not None, progress=None, overwrite=True,
         bint keep=True,
     ):
-        """Upload, and return a result; raise on failure.
+        """Upload, and return a ``TransferResult``; raise on failure.
 
         Args:
             bucket: The bucket.
@@ -207,7 +190,7 @@ cdef class CDNManager:
                 content, and keep at the store what this one sends if it does not end. False aborts it instead.
 
         Returns:
-            A ``TransferResult``; ``skipped`` is True if nothing had to be sent.
+            What was done; ``skipped`` is True if nothing had to be sent.
 
         Raises:
             CredentialMissingError: The credentials have no write key.
@@ -225,15 +208,15 @@ cdef class CDNManager:
 
         ``TRANSFER_ERRORS`` catches them all, except for ``TypeError`` and ``ValueError``.
         """
-        self._uploader()
+        client = _needed(self.upload_client, "uploader", "upload")
         paths.check_key(bucket, filename)
         extra = {"Deadline": self.deadline, "Keep": keep, "Overwrite": overwrite, "Reader": self.download_client}
-        return self.upload_client.upload_fileobj(
+        return client.upload_fileobj(
             source, bucket, filename, ExtraArgs=extra, Callback=progress, Config=self.transfer_config
         )
 
     def fetch(self, str folder not None, str filename not None, path=None, progress=None, str sha256=None):
-        """Download, and return a result; raise on failure.
+        """Download, and return a ``TransferResult``; raise on failure.
 
         Args:
             folder: The bucket, and the local folder below the working directory.
@@ -243,9 +226,6 @@ cdef class CDNManager:
                 those that an earlier call left; negative if bytes are discarded. Raising in it cancels the download
                 and keeps what has arrived for the next call.
             sha256: The SHA-256, in hex, that the content must have. By default the one in the object's metadata.
-
-        Returns:
-            A ``TransferResult``.
 
         Raises:
             CredentialMissingError: The credentials have no read key.
@@ -262,11 +242,7 @@ cdef class CDNManager:
 
         ``TRANSFER_ERRORS`` catches them all, except for ``ValueError``.
         """
-        if self.download_client is None:
-            raise CredentialMissingError(
-                "these credentials have no downloader_access_key: this machine cannot download"
-            )
-        return self.download_client.download_file(
+        return _needed(self.download_client, "downloader", "download").download_file(
             folder, filename, paths.local_path(folder, filename) if path is None else path,
             ExtraArgs={"Sha256": sha256, "Deadline": self.deadline}, Callback=progress, Config=self.transfer_config,
         )
@@ -286,7 +262,7 @@ cdef class CDNManager:
             PermissionError: The write key may not list; this is the one call here that needs more than writing.
             botocore.exceptions.ClientError: The store refused for another reason.
         """
-        return list_orphans(self._uploader(), bucket, older_than)
+        return list_orphans(_needed(self.upload_client, "uploader", "upload"), bucket, older_than)
 
     def close(self):
         """Close the connections of both clients. Another call opens new ones."""
@@ -300,11 +276,6 @@ cdef class CDNManager:
     def __exit__(self, *_):
         self.close()
 
-    def _uploader(self):
-        if self.upload_client is None:
-            raise CredentialMissingError("these credentials have no uploader_access_key: this machine cannot upload")
-        return self.upload_client
-
     def __repr__(self):
         return f"<CDNManager with {self.creds!r}>"
 
@@ -312,10 +283,17 @@ cdef class CDNManager:
         raise TypeError("CDNManager holds secrets and connections: it cannot be pickled or copied")
 
 
-cdef _check_pair(str role, str access_key, str access_secret, str session_token):
-    if access_key and not access_secret:
-        raise ValueError(f"{role}_access_secret is missing: {role}_access_key was given without it")
-    if access_secret and not access_key:
-        raise ValueError(f"{role}_access_key is missing: {role}_access_secret was given without it")
-    if session_token and not access_key:
-        raise ValueError(f"{role}_access_key is missing: {role}_session_token was given without it")
+cdef _outline_of(CDNCredentials one):
+    return one.host, one.region, one.anonymous, one.downloader_access_key is None, one.uploader_access_key is None
+
+
+cdef _pairs_of(CDNCredentials one):
+    reading = (one.downloader_access_key, one.downloader_access_secret, one.downloader_session_token, None)
+    writing = (one.uploader_access_key, one.uploader_access_secret, one.uploader_session_token, None)
+    return clients.frozen(reading), clients.frozen(writing)
+
+
+cdef _needed(client, str role, str verb):
+    if client is None:
+        raise CredentialMissingError(f"these credentials have no {role}_access_key: this machine cannot {verb}")
+    return client

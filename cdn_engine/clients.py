@@ -9,6 +9,7 @@ import functools
 import gzip
 import json
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import boto3.session
 import botocore.session
 from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader, Loader
 
@@ -23,10 +25,12 @@ from cdn_engine.download import download_file
 from cdn_engine.errors import CDNError
 from cdn_engine.upload import upload_fileobj
 from cdn_engine.wire import refusal
+from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.keys import EXPIRED, NO_KEYS, Frozen, Hidden, Keys, Renewal, frozen
 from cdn_engine.wire.session import Session
 from cdn_engine.wire.store import Store
 
-__all__ = ["ClientFactory"]
+__all__ = ["ClientFactory", "frozen"]
 
 _CONNECT_TIMEOUT = 10  # seconds
 _READ_TIMEOUT = 30  # seconds; a connection that delivers next to nothing for this long counts as stalled
@@ -78,10 +82,7 @@ class ClientFactory:
         region: The region that requests are signed for.
         config: A ``botocore.config.Config``, merged over our settings.
         transfer_config: The ``boto3.s3.transfer.TransferConfig`` of the transfers; only its type is looked at.
-
-    Attributes:
-        set_credentials: Takes the access key and the secret of the next client. It is botocore's own method, so that
-            no frame of ours holds a secret when creating the client fails.
+        renew: Replaces the ``store.keys.frozen`` of all clients; None if nothing can.
 
     Raises:
         TypeError: A configuration is of another type.
@@ -90,37 +91,47 @@ class ClientFactory:
     """
 
     def __init__(
-        self, host: str, region: str, config: Config | None = None, transfer_config: TransferConfig | None = None
+        self,
+        host: str,
+        region: str,
+        config: Config | None = None,
+        transfer_config: TransferConfig | None = None,
+        renew: Callable[[], object] | None = None,
     ) -> None:
         self._host = host
         self._region = region
         self._config = _merge(host, config, transfer_config)
-        session = _create_session()
-        self.set_credentials = session.set_credentials
-        self._session = boto3.session.Session(botocore_session=session)
-        self._session.events.register("creating-client-class.s3", _replace_transfer_methods)
+        self._renewal = None if renew is None else Renewal(renew)
 
-    def create(self) -> Any:
-        """Return the boto3 S3 client of the credentials that were set last.
+    def create(self, pair: Frozen = NO_KEYS) -> Any:
+        """Return a boto3 S3 client.
+
+        Args:
+            pair: The keys that it signs with, made by ``frozen``; without an access key, it signs nothing.
 
         Raises:
             botocore.exceptions.BotoCoreError, ValueError: botocore rejects the region or the configuration.
         """
-        client: Any = self._session.client(
-            "s3", endpoint_url=self._host, region_name=self._region, config=self._config
+        keys = None if pair.access_key is None else Keys(pair, self._renewal)
+        config = self._config if keys is not None else self._config.merge(Config(signature_version=UNSIGNED))
+        client: Any = _create_session(keys).client(
+            "s3", endpoint_url=self._host, region_name=self._region, config=config
         )
         session = Session(self._host, client.meta.config)
         client._endpoint.http_session = session  # botocore has no public way to choose it
-        client.store = Store(client, self._session.get_credentials(), session)
-        refusal.register(client)
+        client.store = Store(client, keys, session)
         events = client.meta.events
+        if keys is not None and keys.renewal is not None:
+            events.register_first("before-sign.s3", functools.partial(_note_keys, keys))
+            events.register_first("needs-retry.s3", functools.partial(_renew_keys, keys, keys.renewal))
+        refusal.register(client)
         events.register("before-send.s3", functools.partial(_refuse_other_hosts, _origin(self._host)))
-        events.register("before-send.s3", _drop_trace)
+        events.register("before-send.s3", _tidy_headers)
         return client
 
 
-def _create_session() -> Any:
-    """Return a botocore session that reads no profile, no file and no AWS variable."""
+def _create_session(keys: Keys | None) -> boto3.session.Session:
+    """Return a session that reads no profile, no file and no AWS variable."""
     silent: dict[str, tuple[Any, ...]] = {
         name: (None, None, default, convert)
         for name, (_, _, default, convert) in botocore.session.Session.SESSION_VARIABLES.items()
@@ -129,7 +140,10 @@ def _create_session() -> Any:
     session = botocore.session.Session(session_vars=silent)
     session.get_component("config_store").set_config_variable("s3", {})
     session.register_component("data_loader", _LOADER)
-    return session
+    session.register_component("credential_provider", keys)
+    made = boto3.session.Session(botocore_session=session)
+    made.events.register("creating-client-class.s3", _replace_transfer_methods)
+    return made
 
 
 def _merge(host: str, config: Config | None, transfer_config: TransferConfig | None) -> Config:
@@ -163,9 +177,35 @@ def _replace_transfer_methods(class_attributes: dict[str, Any], **_: Any) -> Non
     class_attributes["upload_fileobj"] = upload_fileobj
 
 
-def _drop_trace(request: Any, **_: Any) -> None:
-    """Send nothing about the AWS Lambda this may run in; botocore reads it from the environment by itself."""
+def _tidy_headers(request: Any, **_: Any) -> None:
+    """Send nothing about the AWS Lambda this may run in; botocore reads it from the environment by itself.
+
+    And have no traceback show the session token.
+    """
     request.headers.pop("X-Amzn-Trace-Id", None)
+    if token := request.headers.get("X-Amz-Security-Token"):
+        request.headers["X-Amz-Security-Token"] = Hidden(token.decode() if isinstance(token, bytes) else token)
+
+
+def _note_keys(keys: Keys, request: Any, **_: Any) -> None:
+    """Remember what a request of boto3 is about to be signed with."""
+    request.context["signed_with"] = keys.frozen
+
+
+def _renew_keys(keys: Keys, renewal: Renewal, response: Any, request_dict: dict[str, Any], **_: Any) -> float | None:
+    """Have a request of boto3 made once more, with fresh keys, if those that it was signed with have expired."""
+    context = request_dict["context"]
+    refused = context.pop("signed_with", None)
+    if response is None or refused is None or context.get("is_renewed"):
+        return None
+    error = response[1].get("Error", {})
+    if error.get("Code") == "400":  # AWS' answer to HEAD, which has no body; also about a wrong region, if it stays so
+        error["Code"] = "ExpiredToken"
+    if error.get("Code") not in EXPIRED:
+        return None
+    context["is_renewed"] = True
+    renewal.renew(keys, refused, Attempt())
+    return 0.0
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -90,6 +90,7 @@ _ADVICE = {
     "413": "a proxy before the store limits the size of requests",
     "AccessDenied": "check what this key may do, and that the bucket exists",
     "AuthorizationHeaderMalformed": "correct the region in the credentials",
+    "ExpiredToken": "get fresh keys; in Python, CDNManager(refresh=...) does so",
     "EntityTooLarge": "the store takes no object or part of this size",
     "IllegalLocationConstraintException": "correct the region in the credentials",
     "InvalidAccessKeyId": "the store does not know this access key",

@@ -75,6 +75,7 @@ class CDNManager:
         config: Config | None = None,
         transfer_config: TransferConfig | None = None,
         deadline: float | None = None,
+        refresh: Callable[[], CDNCredentials] | None = None,
     ) -> None: ...
     @property
     def creds(self) -> CDNCredentials: ...

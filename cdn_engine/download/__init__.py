@@ -25,8 +25,9 @@ from cdn_engine.errors import CDNError
 from cdn_engine.paths import Target
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.keys import NotRenewed
 
-__all__ = ["bytes_kept", "download_file"]
+__all__ = ["bytes_kept", "download", "download_file"]
 
 
 def download_file(
@@ -63,15 +64,40 @@ def download_file(
     for name in extra:
         if name not in S3Transfer.ALLOWED_DOWNLOAD_ARGS:
             raise ValueError(f"ExtraArgs of download_file cannot contain {name!r}")
-    remote, deadline = RemoteObject(self.store, Bucket, Key, extra), Deadline(seconds)
+    remote = RemoteObject(self.store, Bucket, Key, extra)
+    return download(remote, Filename, pinned, Deadline(seconds), Callback, Config)
+
+
+def download(
+    remote: RemoteObject,
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    pinned: str | None,
+    deadline: Deadline,
+    callback: Callable[[int], object] | None,
+    config: TransferConfig | None,
+) -> TransferResult:
+    """Download an object, by whatever way it is named.
+
+    Args:
+        remote: The object.
+        path: The path to download to, or a ``Target``.
+        pinned: The digest that the caller requires, in lower case; None for the one in the object's metadata.
+        deadline: When it has to be done.
+        callback: As for ``download_file``.
+        config: As for ``download_file``.
+
+    Raises: as ``CDNManager.fetch`` does.
+    """
     try:
-        partial = Partial(Target.of(Filename))
-        return _download(remote, partial, pinned, deadline, Callback, Settings.of(Config))
+        partial = Partial(Target.of(path))
+        return _download(remote, partial, pinned, deadline, callback, Settings.of(config))
     except CDNError as error:
         error.subject = remote.name
         raise
+    except NotRenewed as error:
+        raise error.reason from error.reason.__cause__
     except (BotoCoreError, ClientError, HTTPError) as error:  # an OSError names its file
-        error.add_note(f"{remote.name}, with the downloader key")
+        error.add_note(f"{remote.name}, {remote.credential}")
         raise
 
 

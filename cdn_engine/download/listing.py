@@ -9,6 +9,7 @@ from botocore.parsers import ResponseParserError
 from cdn_engine.errors import StoreProtocolError
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.keys import NotRenewed
 from cdn_engine.wire.store import Store
 
 __all__ = ["Entry", "list_objects"]
@@ -84,6 +85,8 @@ def _ask(store: Store, arguments: dict[str, str]) -> dict[str, Any]:
             return _page(store, arguments)
         except ValueError as error:  # botocore's, of a number or a time
             raise StoreProtocolError(f"the store's listing cannot be read: {error}") from error
+        except NotRenewed as error:
+            raise error.reason from error.reason.__cause__
         except Exception as error:
             failures += 1
             pause = retry.delay(error, failures, "listing")

@@ -24,6 +24,9 @@ class RemoteObject:
         key: The object's key.
         extra: Further arguments for every request, such as ``VersionId``.
 
+    Attributes:
+        credential: What the requests are made with, in words.
+
     Thread-safety: safe.
     """
 
@@ -33,6 +36,7 @@ class RemoteObject:
         self.bucket = bucket
         self.key = key
         self.name = printable(f"{bucket}/{key}")
+        self.credential = "with the downloader key" if store.is_signed else "without a key"
         self.read_timeout: float | None = store.read_timeout  # seconds
 
     def identity(self) -> dict[str, Any]:

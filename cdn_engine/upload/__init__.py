@@ -19,6 +19,7 @@ from cdn_engine.upload.state import State
 from cdn_engine.upload.transfer import Transfer
 from cdn_engine.upload.unchanged import Replacement
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.keys import NotRenewed
 
 __all__ = ["upload_fileobj"]
 
@@ -78,6 +79,8 @@ def upload_fileobj(
     except CDNError as error:
         error.subject = name
         raise
+    except NotRenewed as error:
+        raise error.reason from error.reason.__cause__
     except (BotoCoreError, ClientError, HTTPError) as error:
         error.add_note(f"{name}, with the uploader key")
         raise

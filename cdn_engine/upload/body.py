@@ -103,6 +103,12 @@ class Body:
             elif self.sent == MOST_UNSENT:  # from here on, how long a piece takes tells how fast the connection is
                 size = _SMALLEST_PIECE
 
+    def rewind(self) -> None:
+        """Get ready to be sent once more from the beginning, and take back what has been counted."""
+        self.release()
+        self._state.take_back(self.sent)
+        self.sent, self.moved_at = 0, math.inf
+
     def release(self) -> None:
         """Let go of the payload, which an exception that the caller keeps would hold otherwise."""
         self._piece.release()

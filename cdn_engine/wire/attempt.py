@@ -40,6 +40,7 @@ class Attempt:
 
     Attributes:
         timeout: Seconds that it may wait for the network at its present stage; None for any time.
+        is_cut: True once it has been cut.
     """
 
     def __init__(self, read_timeout: float | None = None, pulse: Callable[[], object] | None = None) -> None:
@@ -48,7 +49,7 @@ class Attempt:
         self.timeout: float | None = None
         self._lock = threading.Lock()  # so that no cut comes after ``leave``
         self._socket: Any = None
-        self._is_cut = False
+        self.is_cut = False
 
     def wait(self, connection_socket: Any, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """Call what may wait for a socket, at most ``timeout`` seconds. Pulse while it does.
@@ -97,7 +98,7 @@ class Attempt:
         """
         self._socket = getattr(connection_socket, "socket", connection_socket)  # TLS inside the TLS of a proxy
         self._socket.running = self
-        if self._is_cut:
+        if self.is_cut:
             raise ConnectionAbortedError("the request was cut")
 
     def leave(self) -> None:
@@ -110,7 +111,7 @@ class Attempt:
     def cut(self) -> None:
         """End the request at whatever stage it is; what is still to be sent is dropped. Safe from another thread."""
         with self._lock:
-            self._is_cut = True
+            self.is_cut = True
             if self._socket is not None:
                 _break(self._socket)
 

@@ -41,7 +41,8 @@ def botocores_failure(
         kind: The exception's type; None to choose it by ``error``.
     """
     found = next((theirs for one, theirs in _BOTOCORES if isinstance(error, one)), botocores.HTTPClientError)
-    details: dict[str, Any] = {"endpoint_url": url, "proxy_url": repr(proxy), "error": error}
+    # Without the query, which may be a presigned one: these exceptions show their URL.
+    details: dict[str, Any] = {"endpoint_url": url.partition("?")[0], "proxy_url": repr(proxy), "error": error}
     raised = (kind or found)(**details)
     raised.add_note(explain(raised))
     return raised

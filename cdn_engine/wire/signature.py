@@ -11,10 +11,13 @@ from botocore.auth import AUTH_TYPE_MAPS
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import UnknownSignatureVersionError
 
+from cdn_engine.wire.keys import Frozen, Hidden
+
 __all__ = ["Request", "Signature", "signature_of"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNSIGNED = frozenset({"user-agent"})  # a proxy may change it
+_TOKEN = "X-Amz-Security-Token"
 
 
 class Request(NamedTuple):
@@ -36,32 +39,33 @@ class Request(NamedTuple):
 
 
 class Signature:
-    """AWS Signature Version 4 for one key pair. botocore's takes ten times as long, and derives the key each time.
+    """AWS Signature Version 4. botocore's takes ten times as long, and derives the key each time.
 
     Args:
-        credentials: The key pair: botocore's ``Credentials``.
         region: The region that requests are signed for.
         host: The header ``Host``.
 
     Thread-safety: safe.
     """
 
-    def __init__(self, credentials: Any, region: str, host: str) -> None:
-        self._credentials = credentials
+    def __init__(self, region: str, host: str) -> None:
         self._region = region
         self._host = host
-        self._key: tuple[str, bytes] = ("", b"")  # the day, and the key derived for it
+        self._key: tuple[str, Frozen | None, bytes] = ("", None, b"")  # the day, the keys, and what is derived of them
 
-    def sign(self, request: Request, payload: str) -> None:
-        """Add to a request's headers what shows that the holder of the key pair has made it.
+    def sign(self, request: Request, payload: str, keys: Frozen) -> None:
+        """Add to a request's headers what shows that the holder of the keys has made it.
 
         Args:
             request: The request.
             payload: The SHA-256 of the body in hex, or what S3 takes in its place.
+            keys: The keys.
         """
         now, headers = time.gmtime(), request.headers
         day, moment = time.strftime("%Y%m%d", now), time.strftime("%Y%m%dT%H%M%SZ", now)
         headers["X-Amz-Date"], headers["X-Amz-Content-SHA256"] = moment, payload
+        if keys.token is not None:
+            headers[_TOKEN] = Hidden(keys.token)
         fields = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         fields["host"] = self._host
         names = sorted(fields.keys() - _UNSIGNED)
@@ -72,15 +76,16 @@ class Signature:
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}".encode()
-        if self._key[0] != day:
-            self._key = day, self._derive(day)
+        derived = self._key
+        if derived[0] != day or derived[1] is not keys:
+            self._key = derived = day, keys, self._derive(day, keys)
         headers["Authorization"] = (
-            f"{_ALGORITHM} Credential={self._credentials.access_key}/{scope}, SignedHeaders={signed}, "
-            f"Signature={hmac.digest(self._key[1], text, 'sha256').hex()}"
+            f"{_ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={signed}, "
+            f"Signature={hmac.digest(derived[2], text, 'sha256').hex()}"
         )
 
-    def _derive(self, day: str) -> bytes:
-        key = f"AWS4{self._credentials.secret_key}".encode()
+    def _derive(self, day: str, keys: Frozen) -> bytes:
+        key = f"AWS4{keys.secret_key}".encode()
         for part in (day, self._region, "s3", "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
         return key
@@ -89,24 +94,26 @@ class Signature:
 class _BotocoresSignature:
     """Another version, as botocore makes it."""
 
-    def __init__(self, version: str, credentials: Any, region: str) -> None:
+    def __init__(self, version: str, region: str) -> None:
         kind = AUTH_TYPE_MAPS.get(version)
         if kind is None:
             raise UnknownSignatureVersionError(signature_version=version)
-        self._auth = kind(credentials, "s3", region) if kind.REQUIRES_REGION else kind(credentials)
+        self._kind: Any = kind
+        self._scope = ("s3", region) if kind.REQUIRES_REGION else ()
 
-    def sign(self, request: Request, payload: str) -> None:
+    def sign(self, request: Request, payload: str, keys: Frozen) -> None:
         signed = AWSRequest(request.method, request.url, dict(request.headers), auth_path=request.resource)
-        self._auth.add_auth(signed)
+        self._kind(keys, *self._scope).add_auth(signed)
         request.headers.update(signed.headers.items())
+        if _TOKEN in request.headers:
+            request.headers[_TOKEN] = Hidden(request.headers[_TOKEN])
 
 
-def signature_of(version: Any, credentials: Any, region: str, host: str) -> Signature | _BotocoresSignature | None:
+def signature_of(version: Any, region: str, host: str) -> Signature | _BotocoresSignature | None:
     """Return what signs requests; None if they are not to be signed.
 
     Args:
         version: What botocore's ``Config`` calls ``signature_version``.
-        credentials: The key pair: botocore's ``Credentials``.
         region: The region that requests are signed for.
         host: The header ``Host``.
 
@@ -116,5 +123,5 @@ def signature_of(version: Any, credentials: Any, region: str, host: str) -> Sign
     if version is UNSIGNED:
         return None
     if version in ("s3v4", "v4"):
-        return Signature(credentials, region, host)
-    return _BotocoresSignature(version, credentials, region)
+        return Signature(region, host)
+    return _BotocoresSignature(version, region)

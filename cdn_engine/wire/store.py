@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from botocore.exceptions import ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 from botocore.handlers import decode_list_object_v2
 from botocore.parsers import ResponseParserError, RestXMLParser
 from botocore.serialize import create_serializer
@@ -18,7 +18,9 @@ from botocore.utils import percent_encode, percent_encode_sequence
 from botocore.validate import ParamValidator
 
 from cdn_engine.wire.attempt import Attempt
+from cdn_engine.wire.keys import EXPIRED, Frozen, Keys, NotRenewed, may_be_expired
 from cdn_engine.wire.refusal import BEFORE_XML, error_of, raise_if_not_a_store
+from cdn_engine.wire.retry import code_of
 from cdn_engine.wire.session import Session
 from cdn_engine.wire.signature import Request, signature_of
 
@@ -51,26 +53,33 @@ class Payload(Protocol):
         """Yield the content, for the connection."""
         ...
 
+    def rewind(self) -> None:
+        """Get ready to be sent once more from the beginning."""
+        ...
+
 
 class Store:
     """A store, as the engines see it.
 
     Args:
         client: A boto3 S3 client of this store, whose model and configuration count here too.
-        credentials: The key pair: botocore's ``Credentials``.
+        keys: What signs the requests; None for requests without a signature.
         session: The connections.
 
     Attributes:
         url: The endpoint.
+        keys: See above.
         read_timeout: Seconds to wait for bytes of an answer; None for any time.
+        is_signed: True if requests are signed.
         signs_payload: True if signatures cover bodies.
 
     Thread-safety: safe.
     """
 
-    def __init__(self, client: Any, credentials: Any, session: Session) -> None:
+    def __init__(self, client: Any, keys: Keys | None, session: Session) -> None:
         config = client.meta.config
         self.url: str = client.meta.endpoint_url
+        self.keys = keys
         self.read_timeout: float | None = config.read_timeout
         self._model = client.meta.service_model
         self._events = client.meta.events
@@ -81,9 +90,8 @@ class Store:
         self._serializer = create_serializer("rest-xml")
         self._parser = RestXMLParser(timestamp_parser=str)  # nobody looks at a time; 1,000 take 50 ms
         self._base = self.url.rstrip("/")
-        self._signature = signature_of(
-            config.signature_version, credentials, client.meta.region_name, session.host
-        )
+        self._signature = signature_of(config.signature_version, client.meta.region_name, session.host)
+        self.is_signed = keys is not None and self._signature is not None
         self.signs_payload = not self.url.startswith("https:") or bool(config.s3.get("payload_signing_enabled"))
 
     def takes(self, operation: str, argument: str) -> bool:
@@ -93,7 +101,7 @@ class Store:
     def call(
         self, operation: str, arguments: dict[str, Any], running: Attempt, payload: Payload | None = None
     ) -> dict[str, Any]:
-        """Make one attempt at a request.
+        """Make one attempt at a request: with fresh keys once more, if it is refused because they have expired.
 
         Args:
             operation: S3's name of it.
@@ -107,19 +115,81 @@ class Store:
 
         Raises:
             botocore.exceptions.ClientError: The store refused.
+            NotRenewed: So it did, and there are no fresh keys.
             botocore.exceptions.BotoCoreError: The network failed, or an argument is invalid.
             botocore.parsers.ResponseParserError: The answer should be XML, and is none.
             NotAStoreError: It is a redirect, or a web page.
             CDNError: The proxy cannot be used.
             OSError: The CA bundle cannot be read.
         """
+        keys = self.keys and self.keys.frozen
+        try:
+            return self._ask(operation, arguments, running, payload, keys)
+        except ClientError as error:
+            if keys is None or not self._have_expired(error, operation, arguments, running, keys):
+                raise
+            refusal = error.with_traceback(None)  # its frames hold the payload
+        if payload is not None:
+            payload.rewind()
+        self._renew(keys, refusal, running)
+        return self._ask(operation, arguments, running, payload, self.keys and self.keys.frozen)
+
+    def get(self, url: str, headers: dict[str, str], running: Attempt) -> dict[str, Any]:
+        """Make one attempt to get what a URL of this store names, with no signature but its own.
+
+        Args:
+            url: The URL.
+            headers: Headers beside those of every request.
+            running: The attempt.
+
+        Returns: as ``call`` does for ``GetObject``.
+
+        Raises: as ``call`` does.
+        """
+        request = Request("GET", url, {"User-Agent": self._user_agent, **headers}, b"", "")
+        return self._answer(self._model.operation_model("GetObject"), request, (), running, {})
+
+    def _have_expired(
+        self, error: ClientError, operation: str, arguments: dict[str, Any], running: Attempt, keys: Frozen
+    ) -> bool:
+        """Return True if a request was refused because its keys have expired, and there may be fresh ones."""
+        if not self.is_signed or self.keys is None or self.keys.renewal is None:
+            return False
+        if operation == "HeadObject" and may_be_expired(error):
+            try:
+                self._ask("GetObject", {**arguments, "Range": "bytes=0-0"}, running, None, keys)["Body"].close()
+            except ClientError as reason:
+                error = reason
+        return code_of(error) in EXPIRED
+
+    def _renew(self, refused: Frozen, refusal: ClientError, running: Attempt) -> None:
+        assert self.keys is not None
+        assert self.keys.renewal is not None
+        try:
+            self.keys.renewal.renew(self.keys, refused, running)
+        except Exception as error:
+            raise NotRenewed(refusal, error) from error
+
+    def _ask(
+        self,
+        operation: str,
+        arguments: dict[str, Any],
+        running: Attempt,
+        payload: Payload | None,
+        keys: Frozen | None,
+    ) -> dict[str, Any]:
         context: dict[str, Any] = {}
         model = self._model.operation_model(operation)
-        request = self._build(model, dict(arguments), context, payload)
+        request = self._build(model, dict(arguments), context, payload, keys)
         pieces = payload.pieces() if payload is not None else (request.body,) if request.body else ()
+        return self._answer(model, request, pieces, running, context)
+
+    def _answer(
+        self, model: Any, request: Request, pieces: Iterable[Any], running: Attempt, context: dict[str, Any]
+    ) -> dict[str, Any]:
         reply, body = self._session.exchange(request, pieces, running)
         headers = {name.lower(): value for name, value in reply.headers.raw_items()}
-        if operation == "GetObject" and reply.status < 300:
+        if model.name == "GetObject" and reply.status < 300:
             return {**_fields_of(reply.status, headers), "Body": body}
         content = body.read()
         raise_if_not_a_store(request.url, reply.status, reply.headers, content, wants_xml=True)
@@ -127,7 +197,12 @@ class Store:
         return said
 
     def _build(
-        self, model: Any, arguments: dict[str, Any], context: dict[str, Any], payload: Payload | None
+        self,
+        model: Any,
+        arguments: dict[str, Any],
+        context: dict[str, Any],
+        payload: Payload | None,
+        keys: Frozen | None,
     ) -> Request:
         event = f"before-parameter-build.s3.{model.name}"
         self._events.emit(event, params=arguments, model=model, context=context)
@@ -140,18 +215,19 @@ class Store:
         resource, _, query = f"/{percent_encode(arguments['Bucket'])}{parts['url_path']}".partition("?")
         query = "&".join(filter(None, (query, percent_encode_sequence(parts["query_string"]))))
         request = Request(method, f"{self._base}{resource}{query and f'?{query}'}", headers, body, resource)
-        if self._signature is not None:
-            self._sign(request, self._hash(payload, body))
+        if self._signature is not None and keys is not None:
+            self._sign(request, self._hash(payload, body), keys)
         if payload is not None or method not in ("GET", "HEAD"):
             headers["Content-Length"] = str(len(body if payload is None else payload))
         return request
 
-    def _sign(self, request: Request, payload: str) -> None:
+    def _sign(self, request: Request, payload: str, keys: Frozen) -> None:
         assert self._signature is not None
         try:
-            self._signature.sign(request, payload)
+            self._signature.sign(request, payload, keys)
         except BaseException as error:
             raise error.with_traceback(None) from error.__cause__  # variables of those frames hold the secret
+        _refuse_unsendable(request.headers)  # a token that was read with the end of its line
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:
         if payload is None:

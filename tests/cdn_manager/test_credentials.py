@@ -7,6 +7,7 @@ import traceback
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from tracebacks import secrets_shown
 
 from cdn_manager import CDNCredentials, CDNManager
 
@@ -142,30 +143,6 @@ def test_traceback_with_local_variables_shows_no_secret():
     assert WRITE_SECRET not in text
 
 
-def exceptions_of(error):
-    """Yield an exception and all that it was raised from or during."""
-    seen, pending = set(), [error]
-    while pending:
-        error = pending.pop()
-        if error is not None and id(error) not in seen:
-            seen.add(id(error))
-            pending += [error.__cause__, error.__context__]
-            yield error
-
-
-def secrets_shown(error, *secrets):
-    """Return where the local variables of an error's frames, those of this file excepted, show a secret."""
-    secrets = secrets or (READ_SECRET, WRITE_SECRET)
-    return [
-        f"{name} in {frame.f_code.co_qualname} at {frame.f_code.co_filename}:{line}"
-        for one in exceptions_of(error)
-        for frame, line in traceback.walk_tb(one.__traceback__)
-        if frame.f_code.co_filename != __file__
-        for name, value in frame.f_locals.items()
-        if any(secret in repr(value) for secret in secrets)
-    ]
-
-
 @pytest.mark.parametrize(
     ("region", "arguments", "expected"),
     [
@@ -181,7 +158,7 @@ def test_no_frame_shows_a_secret_after_a_manager_could_not_be_made(region, argum
     credentials = credentials_in(region)
     with pytest.raises(expected) as caught:
         CDNManager(credentials, **arguments)
-    assert secrets_shown(caught.value) == []
+    assert secrets_shown(caught.value, READ_SECRET, WRITE_SECRET) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
@@ -201,7 +178,7 @@ def test_no_frame_shows_a_secret_after_ctrl_c_within_boto3(credentials, monkeypa
     monkeypatch.setattr(where, interrupted)
     with pytest.raises(error) as caught:
         CDNManager(credentials)
-    assert secrets_shown(caught.value) == []
+    assert secrets_shown(caught.value, READ_SECRET, WRITE_SECRET) == []
 
 
 # Copies

@@ -200,9 +200,10 @@ class Exchange:
             yield self._block[:count]
 
     def answer(self, status, headers=(), body=b""):
+        if "Content-Length" not in dict(headers):  # an answer to HEAD has that of a body it does not have
+            headers = [*headers, ("Content-Length", len(body))]
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        reason = http.client.responses.get(status, "-")
-        head = f"HTTP/1.1 {status} {reason}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} {http.client.responses.get(status, '-')}\r\n{fields}\r\n"
         self.connection.sendall(head.encode() + body)
 
     def answer_as_usual(self):
@@ -232,7 +233,7 @@ class Exchange:
             self._upstream.sendall(block)
         answer = http.client.HTTPResponse(self._upstream, method=self.request.method)
         answer.begin()
-        framing = ("content-length", "transfer-encoding")
+        framing = ("transfer-encoding",) if self.request.method == "HEAD" else ("content-length", "transfer-encoding")
         headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in framing]
         return answer.status, headers, answer.read()
 
