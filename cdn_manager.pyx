@@ -5,8 +5,9 @@ from cdn_engine import clients, paths
 from cdn_engine.errors import (
     TRANSFER_ERRORS, CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, NotAStoreError,
     ObjectChangedError, ObjectExistsError, OutcomeUnknownError, StalledError, StoreProtocolError, UnsafePathError,
-    explain,
+    URLRefusedError, explain,
 )
+from cdn_engine.from_url import fetch_url
 from cdn_engine.host import objection_to, warn_about
 from cdn_engine.log import logerror
 from cdn_engine.pairs import Pair, objection_to_pairs
@@ -17,7 +18,8 @@ from cdn_engine.wire.pace import limit_rate
 __all__ = [
     "TRANSFER_ERRORS", "CDNCredentials", "CDNError", "CDNManager", "CredentialMissingError", "DeadlineExceededError",
     "IntegrityError", "NotAStoreError", "ObjectChangedError", "ObjectExistsError", "OutcomeUnknownError",
-    "StalledError", "StoreProtocolError", "TransferResult", "UnsafePathError", "limit_rate",
+    "StalledError", "StoreProtocolError", "TransferResult", "URLRefusedError", "UnsafePathError", "fetch_url",
+    "limit_rate",
 ]
 
 

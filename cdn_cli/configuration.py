@@ -7,12 +7,12 @@ from argparse import Namespace
 from typing import Any
 
 from cdn_cli.console import UsageError, say
-from cdn_config import ConfigError, Configuration, load_configuration
+from cdn_config import ConfigError, Configuration, Settings, load_configuration
 from cdn_config.values import LIMITS, limit_of, objection_to
 from cdn_engine.errors import explain
 from cdn_manager import CDNManager
 
-__all__ = ["open_manager", "read_configuration"]
+__all__ = ["open_manager", "read_configuration", "read_settings"]
 
 
 def read_configuration(options: Namespace) -> Configuration:
@@ -39,6 +39,19 @@ def read_configuration(options: Namespace) -> Configuration:
     except OSError as error:
         raise UsageError(f"the credentials cannot be read: {explain(error)}") from error
     return dataclasses.replace(found, settings=dataclasses.replace(found.settings, **limits))
+
+
+def read_settings(options: Namespace) -> Settings:
+    """Return what the command line says of limits and timeouts. From now on the library's log lines appear on stderr.
+
+    Args:
+        options: The command line of a command that needs no credentials.
+
+    Raises:
+        UsageError: An option is invalid.
+    """
+    _show_log(logging.ERROR if options.quiet else logging.INFO)
+    return Settings(**_limits(options))
 
 
 def _limits(options: Namespace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from cdn_cli import dry_run
+from cdn_cli import dry_run, from_url
 from cdn_cli.batch import Batch, Progress
 from cdn_cli.configuration import open_manager
 from cdn_cli.console import FAILED, Output, UsageError, complain, size_text
@@ -32,6 +32,8 @@ _SIZE_TIMEOUT = 5  # seconds; a bar without a size is better than a store that i
 
 def run(options: Namespace) -> int:
     """Download objects. Return the exit status."""
+    if options.url is not None:
+        return from_url.run(options)
     _check_usage(options)
     selection = Selection(options.include, options.exclude)
     bucket = options.bucket
@@ -107,6 +109,8 @@ class _Place:
 
 def _check_usage(options: Namespace) -> None:
     keys, count = options.keys, len(set(options.keys))
+    if options.bucket is None:
+        raise UsageError("download needs a BUCKET, or --url")
     if bool(keys) == (options.prefix is not None):
         raise UsageError("download needs either KEYs or --prefix")
     if options.sha256 and count != 1:

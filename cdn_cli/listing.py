@@ -14,7 +14,7 @@ def list_below(client: Any, bucket: str, prefix: str) -> Iterator[Entry]:
     """Yield the objects whose key begins with ``prefix`` while the listing arrives.
 
     Args:
-        client: The client with the downloader key.
+        client: The client that downloads.
         bucket: The bucket.
         prefix: What the keys begin with; empty for all keys.
 
@@ -24,4 +24,5 @@ def list_below(client: Any, bucket: str, prefix: str) -> Iterator[Entry]:
     try:
         yield from list_objects(client.store, bucket, prefix)
     except TRANSFER_ERRORS as error:
-        raise CDNError(f"{bucket}/{prefix}, listed with the downloader key: {explain(error)}") from error
+        credential = "with the downloader key" if client.store.is_signed else "without a key"
+        raise CDNError(f"{bucket}/{prefix}, listed {credential}: {explain(error)}") from error

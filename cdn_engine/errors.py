@@ -20,6 +20,7 @@ __all__ = [
     "OutcomeUnknownError",
     "StalledError",
     "StoreProtocolError",
+    "URLRefusedError",
     "UnsafePathError",
     "explain",
     "lacks_descriptors",
@@ -80,6 +81,10 @@ class StoreProtocolError(CDNError):
 
 class NotAStoreError(CDNError):
     """What answers at ``host`` is not the store: a web page in the place of an object, or a redirect elsewhere."""
+
+
+class URLRefusedError(CDNError):
+    """A presigned URL has expired, or the store does not accept it."""
 
 
 # Everything that a transfer raises: our own errors, the store's refusals, the network's failures and the disk's.

@@ -20,6 +20,8 @@ from cdn_engine.errors import OutcomeUnknownError as OutcomeUnknownError
 from cdn_engine.errors import StalledError as StalledError
 from cdn_engine.errors import StoreProtocolError as StoreProtocolError
 from cdn_engine.errors import UnsafePathError as UnsafePathError
+from cdn_engine.errors import URLRefusedError as URLRefusedError
+from cdn_engine.from_url import fetch_url as fetch_url
 from cdn_engine.result import TransferResult as TransferResult
 from cdn_engine.wire.pace import limit_rate as limit_rate
 
@@ -38,7 +40,9 @@ __all__ = [
     "StalledError",
     "StoreProtocolError",
     "TransferResult",
+    "URLRefusedError",
     "UnsafePathError",
+    "fetch_url",
     "limit_rate",
 ]
 

@@ -11,7 +11,8 @@ __all__ = ["add"]
 
 _USAGE = """\
 % BUCKET KEY... [options]
-       % BUCKET --prefix P [options]"""
+       % BUCKET --prefix P [options]
+       % --url URL [options]"""
 
 _DESCRIPTION = """\
 Download objects to BUCKET/KEY, or to DIR/KEY. An interrupted download resumes
@@ -22,9 +23,10 @@ verified. A key that leads out of the directory, such as '../x', is refused."""
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
     """Add the command."""
     download = add_command(add_parser, "download", "fetch objects", _USAGE, _DESCRIPTION)
-    download.add_argument("bucket", metavar="BUCKET", type=values.bucket)
+    download.add_argument("bucket", metavar="BUCKET", nargs="?", type=values.bucket)
     download.add_argument("keys", metavar="KEY", nargs="*", type=values.key, help="key of an object")
     download.add_argument("--prefix", metavar="P", type=values.prefix, help="download every object below P/")
+    download.add_argument("--url", metavar="URL", type=values.given, help="a presigned URL; - reads it from stdin")
     add_patterns(download)
     download.add_argument("--into", metavar="DIR", type=values.given, help="download to DIR/KEY instead of BUCKET/KEY")
     download.add_argument("--output", metavar="FILE", type=values.given, help="download the one KEY to FILE")

@@ -23,6 +23,7 @@ from cdn_manager import (
     StalledError,
     StoreProtocolError,
     UnsafePathError,
+    URLRefusedError,
 )
 
 pytestmark = pytest.mark.portable
@@ -38,6 +39,7 @@ def test_every_error_type_can_be_imported_from_cdn_manager():
     imported = {
         CDNError, CredentialMissingError, DeadlineExceededError, IntegrityError, NotAStoreError, ObjectChangedError,
         ObjectExistsError, OutcomeUnknownError, StalledError, StoreProtocolError, UnsafePathError,
+        URLRefusedError,
     }  # fmt: skip
     defined = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, CDNError)}
     assert imported == defined

@@ -19,6 +19,7 @@ ENGINE = [
     ["cdn_engine.wire"],
     ["cdn_engine.download", "cdn_engine.upload"],
     ["cdn_engine.clients"],
+    ["cdn_engine.from_url"],
 ]  # fmt: skip
 
 MAX_LINES = 300
