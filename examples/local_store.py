@@ -1,7 +1,8 @@
 """Runs a real S3 store on this machine for as long as it is needed: SeaweedFS on free loopback ports.
 
-One identity can read and list, another can only write. A keeper process runs the server; it stops the server and
-deletes its files as soon as the process that started it is gone, even after SIGKILL.
+One identity can read and list, another can only write; the bucket `public` can be read without a key. A keeper process
+runs the server; it stops the server and deletes its files as soon as the process that started it is gone, even after
+SIGKILL.
 """
 
 import contextlib
@@ -15,13 +16,13 @@ import sys
 import sysconfig
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 READER = ("reader", "reader-secret")
 WRITER = ("writer", "writer-secret")
 ADMIN = ("admin", "admin-secret")
+PUBLIC = "public"  # the bucket that anybody may read
 
 _START_SECONDS = 300  # it takes about 5; a busy machine can be many times slower
 
@@ -97,7 +98,10 @@ def _identities():
             "actions": list(actions),
         }
 
-    return {"identities": [identity(READER, "Read", "List"), identity(WRITER, "Write"), identity(ADMIN, "Admin")]}
+    anybody = {"name": "anonymous", "actions": [f"Read:{PUBLIC}", f"List:{PUBLIC}"]}
+    return {
+        "identities": [identity(READER, "Read", "List"), identity(WRITER, "Write"), identity(ADMIN, "Admin"), anybody]
+    }
 
 
 def _start(folder, ports):
@@ -129,9 +133,8 @@ def _serves(url, server):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            opener.open(f"{url}/", timeout=10)
-        except urllib.error.HTTPError as error:
-            if error.code == 403 and _can_write(url):
+            opener.open(f"{url}/", timeout=10).close()
+            if _can_write(url):
                 return True
         except OSError:
             pass
