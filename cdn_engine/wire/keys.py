@@ -15,8 +15,8 @@ from cdn_engine.wire.retry import code_of, status_of
 
 __all__ = ["EXPIRED", "NO_KEYS", "Frozen", "Hidden", "Keys", "NotRenewed", "Renewal", "frozen", "may_be_expired"]
 
-# What stores answer when keys are valid no more. AWS and SeaweedFS say ExpiredToken; AWS' other services, and gateways that pass them on, ExpiredTokenException. MinIO
-# forgets a key when it expires, and says that there is none.
+# What stores answer when keys are valid no more. AWS and SeaweedFS say ExpiredToken; AWS' other services, and gateways
+# that pass their answers on, ExpiredTokenException. MinIO forgets a key that expires, and says that there is none.
 EXPIRED = frozenset({
     "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidTokenId", "TokenRefreshRequired",
 })  # fmt: skip

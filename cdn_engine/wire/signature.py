@@ -17,7 +17,7 @@ __all__ = ["Request", "Signature", "signature_of"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNSIGNED = frozenset({"user-agent"})  # a proxy may change it
-_TOKEN = "X-Amz-Security-Token"
+_SESSION_HEADER = "X-Amz-Security-Token"
 
 
 class Request(NamedTuple):
@@ -65,7 +65,7 @@ class Signature:
         day, moment = time.strftime("%Y%m%d", now), time.strftime("%Y%m%dT%H%M%SZ", now)
         headers["X-Amz-Date"], headers["X-Amz-Content-SHA256"] = moment, payload
         if keys.token is not None:
-            headers[_TOKEN] = Hidden(keys.token)
+            headers[_SESSION_HEADER] = Hidden(keys.token)
         fields = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         fields["host"] = self._host
         names = sorted(fields.keys() - _UNSIGNED)
@@ -105,8 +105,8 @@ class _BotocoresSignature:
         signed = AWSRequest(request.method, request.url, dict(request.headers), auth_path=request.resource)
         self._kind(keys, *self._scope).add_auth(signed)
         request.headers.update(signed.headers.items())
-        if _TOKEN in request.headers:
-            request.headers[_TOKEN] = Hidden(request.headers[_TOKEN])
+        if _SESSION_HEADER in request.headers:
+            request.headers[_SESSION_HEADER] = Hidden(request.headers[_SESSION_HEADER])
 
 
 def signature_of(version: Any, region: str, host: str) -> Signature | _BotocoresSignature | None:

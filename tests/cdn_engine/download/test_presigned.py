@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from downloads import IMPATIENT
 from fault_proxy import Cut, Fault
-from objects import PART, SAMPLE_SIZE, is_whole, payload_of, put, put_without_digest, sha256_of, unfinished_files
+from objects import PART, SAMPLE_SIZE, is_whole, payload_of, put, sha256_of, unfinished_files
 from scripted_server import ScriptedServer, answering
 from tracebacks import secrets_shown
 
@@ -129,25 +129,12 @@ def test_expired_url_says_so_and_keeps_what_has_arrived(presign, samples, link, 
     link.rate = 4 << 20
     link.inject(Fault(answer=expired, times=None, when=lambda _: len(link.gets) > 1))
     link.inject(Fault(body=breaking_after(3 * PART)))
-    with pytest.raises(URLRefusedError, match="the URL has expired .* get a new one") as caught:
+    with pytest.raises(URLRefusedError, match=r"the URL has expired .* get a new one") as caught:
         fetch_url(url, "file", config=IMPATIENT)
     link.faults.clear()
     assert secrets_shown(caught.value, query_of(url)) == []
     assert fetch_url(presign(samples, "with-digest", 1800), "file").resumed_from > 0
     assert is_whole(folder / "file")
-
-
-def test_url_that_expired_at_a_real_store_says_so(presign, samples, folder):
-    url = presign(samples, "with-digest", 1)
-    while True:
-        threading.Event().wait(0.5)
-        try:
-            fetch_url(url, "file")
-        except URLRefusedError as error:
-            assert "the URL has expired" in str(error)
-            assert secrets_shown(error, query_of(url)) == []
-            break
-        (folder / "file").unlink()
 
 
 def test_mangled_url_is_refused_without_being_shown(presign, samples):
@@ -191,7 +178,7 @@ def test_public_file_of_a_web_server_is_downloaded(web, folder):
 def test_redirect_is_refused(folder):
     with ScriptedServer() as server:
         server.fault("GET", answering(302, headers=[("Location", "http://127.0.0.1:9/x")]))
-        with pytest.raises(NotAStoreError, match="redirects to http://127.0.0.1:9"):
+        with pytest.raises(NotAStoreError, match=r"redirects to http://127\.0\.0\.1:9"):
             fetch_url(f"{server.url}/models/key?X-Amz-Signature=a-secret", "file")
         assert len(server.requests) == 1
 
