@@ -4,7 +4,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
@@ -71,7 +71,7 @@ class Keys(Credentials):  # type: ignore[misc]  # which has no types
         self.method = "explicit"
         self.account_id = None
 
-    def get_frozen_credentials(self) -> Frozen:
+    def get_frozen_credentials(self) -> Any:
         return self.frozen
 
     access_key = property(lambda self: self.frozen.access_key)

@@ -52,6 +52,9 @@ def test_documentation_shows_the_help_of_the_parser():
         ["download", "bucket", "key", "--sha256", "abc"],
         ["download", "bucket", "key", "key2", "--sha256", "0" * 64],
         ["download", "bucket", "--prefix", "p", "--sha256", "0" * 64],
+        ["download", "--url", ""],
+        ["presign", "models"],
+        ["presign", "s3://models", "key"],
         ["upload", "s3://models", "file"],
         ["upload", "models/v2", "file"],
         ["download", "s3://models", "key"],
@@ -153,11 +156,12 @@ def test_every_option_of_the_help_may_stand_before_what_it_is_about():
     assert ("--config", "FILE") in shared
     for command, rest in (
         ("upload", ["models", "file"]), ("download", ["models", "key"]), ("verify", ["file", "models"]),
-        ("ls", ["models"]), ("rm", ["models", "key"]), ("orphans", ["models"]), ("check", ["models"]),
+        ("ls", ["models"]), ("rm", ["models", "key"]), ("orphans", ["models"]),
+        ("presign", ["models", "key"]), ("check", ["models"]),
     ):  # fmt: skip
         for option, value in [*options_of_the_help(command), *shared]:
             valued |= {option} if value else set()
-            given = {"--jobs": "3", "--sha256": "0" * 64, "--older-than": "2d"}.get(option, "text")
+            given = {"--jobs": "3", "--sha256": "0" * 64, "--older-than": "2d", "--expires": "1h"}.get(option, "text")
             line = options_first([option, *([given] if value else []), command, *rest], VALUED_OPTIONS)
             if option != "--version":
                 assert build_parser().parse_args(line).bucket == "models"

@@ -55,7 +55,7 @@ def test_modules_import_from_any_directory(tmp_path):
 @pytest.mark.parametrize(
     ("name", "signature"),
     [
-        ("CDNManager", "(credentials, config=None, transfer_config=None, deadline=None)"),
+        ("CDNManager", "(credentials, config=None, transfer_config=None, deadline=None, refresh=None)"),
         ("CDNManager.store", "(self, bucket, filename, source, progress=None, overwrite=True, keep=True)"),
         ("CDNManager.fetch", "(self, folder, filename, path=None, progress=None, sha256=None)"),
         ("CDNManager.upload_bytes", "(self, bucket, filename, file_bytes)"),

@@ -27,6 +27,8 @@ from cdn_manager import (
     StoreProtocolError,
     TransferResult,
     UnsafePathError,
+    URLRefusedError,
+    fetch_url,
     limit_rate,
 )
 from constants import log, logerror
@@ -80,8 +82,20 @@ def limit(by_night: bool) -> float | None:
     return settings.deadline
 
 
+def fresh() -> CDNCredentials:
+    return CDNCredentials("https://cdn.example.com", "key", "secret", downloader_session_token="token")  # noqa: S106
+
+
+def install_from_url(url: str) -> int:
+    try:
+        return fetch_url(url, Path("v1.bin"), deadline=60.0).size
+    except URLRefusedError as error:
+        logerror(str(error))
+        raise
+
+
 def main() -> None:
-    with CDNManager(credentials("cdn.yaml"), deadline=60.0) as manager:
+    with CDNManager(credentials("cdn.yaml"), deadline=60.0, refresh=fresh) as manager:
         done: bool = manager.upload_bytes("models", "v1.bin", b"...") and manager.download_file("models", "v1.bin")
         left: list[tuple[str, str, datetime]] = manager.orphans("models", older_than=3600)
         log(f"{done} {left} {show(manager.creds)}")
