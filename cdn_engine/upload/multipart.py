@@ -18,6 +18,7 @@ from cdn_engine.upload.request import Cut, Requests, is_gone
 from cdn_engine.upload.source import Source
 from cdn_engine.upload.state import Over, State
 from cdn_engine.wire import retry
+from cdn_engine.wire.keys import EXPIRED
 
 __all__ = ["MultipartUpload"]
 
@@ -146,7 +147,8 @@ class MultipartUpload:
     def _is_kept(self, parts: Parts, error: BaseException) -> bool:
         """Return True if a later call can go on from here, and say so."""
         reason = self._state.ended_by or error
-        refused = isinstance(reason, ClientError) and not retry.is_transient(reason)
+        has_expired = retry.code_of(reason) in EXPIRED  # a call with fresh keys can go on
+        refused = isinstance(reason, ClientError) and not has_expired and not retry.is_transient(reason)
         if self._journal is None or not parts.arrived or refused or isinstance(reason, ObjectChangedError):
             return False
         parts.save(at_once=True)

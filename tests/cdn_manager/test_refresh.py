@@ -8,9 +8,11 @@ import sys
 import threading
 
 import pytest
-from botocore.exceptions import ClientError
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError, ReadTimeoutError
 from downloads import PARTS
 from expiring_store import ExpiringStore
+from local_store import READER, WRITER
 from objects import SAMPLE_SIZE, payload_of, put, put_without_digest
 from scripted_server import answering
 from tracebacks import secrets_shown
@@ -42,6 +44,17 @@ def connect(expiring, folder, monkeypatch):
 
 
 # In the middle of a transfer
+
+
+def test_real_store_accepts_what_is_signed_with_fresh_keys(store, bucket, folder):
+    """With a key that it does not know, or no more, it answers as MinIO does when one has expired."""
+    gone = CDNCredentials(store.url, "gone", "read-secret-1", "gone", "write-secret-1")
+    with CDNManager(gone, refresh=lambda: CDNCredentials(store.url, *READER, *WRITER)) as manager:
+        for _ in range(2):
+            manager.store(bucket, "model", UPLOAD)
+            assert manager.fetch(bucket, "model").verified
+        assert manager.download_client.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+        assert manager.creds.downloader_access_key == READER[0]
 
 
 @portable
@@ -177,17 +190,29 @@ def test_fresh_keys_that_are_refused_too_end_the_transfer(expiring, connect, mot
 )
 def test_what_refresh_raises_ends_an_upload(payload, left, options, expiring, connect, moto_bucket):
     """It is no lost answer of the store, and nothing is waited for."""
-    reason = ConnectionError("no identity provider")
+    reason = ReadTimeoutError(endpoint_url="https://sts.example.com")
 
     def refresh():
         raise reason
 
     manager = connect(refresh=refresh)
     expiring.left = left
-    with pytest.raises(ConnectionError) as caught:
+    with pytest.raises(ReadTimeoutError) as caught:
         manager.store(moto_bucket, "model", payload, **options)
     assert caught.value is reason
     assert secrets_shown(caught.value, *SECRETS) == []
+
+
+@portable
+@pytest.mark.parametrize("refresh", [None, lambda: None], ids=["without-refresh", "no-fresh-keys"])
+def test_parts_that_have_arrived_are_kept_for_a_call_with_fresh_keys(refresh, expiring, connect, moto_bucket):
+    one_by_one = TransferConfig(max_concurrency=1)
+    manager = connect(refresh=refresh, transfer_config=one_by_one)
+    expiring.left = 2  # of which one begins the upload
+    with pytest.raises((ClientError, TypeError)):
+        manager.store(moto_bucket, "model", UPLOAD)
+    with CDNManager(expiring.credentials(), transfer_config=one_by_one) as fresh:
+        assert fresh.store(moto_bucket, "model", UPLOAD).resumed_from > 0
 
 
 @portable

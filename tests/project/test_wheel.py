@@ -78,7 +78,7 @@ def test_compiled_classes_and_methods_have_real_signatures(name, signature):
 
 def test_help_begins_with_the_signature_and_the_description():
     lines = pydoc.plain(pydoc.render_doc(cdn_manager.CDNManager)).splitlines()
-    assert " |  CDNManager(credentials, config=None, transfer_config=None, deadline=None)" in lines
+    assert " |  CDNManager(credentials, config=None, transfer_config=None, deadline=None, refresh=None)" in lines
     assert " |  Moves objects between this machine and the CDN." in lines
     assert not any("--" in line for line in lines[:12])
 

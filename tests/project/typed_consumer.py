@@ -83,7 +83,7 @@ def limit(by_night: bool) -> float | None:
 
 
 def fresh() -> CDNCredentials:
-    return CDNCredentials("https://cdn.example.com", "key", "secret", downloader_session_token="token")  # noqa: S106
+    return CDNCredentials("https://cdn.example.com", "key", "secret", downloader_session_token="token")
 
 
 def install_from_url(url: str) -> int:

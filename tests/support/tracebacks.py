@@ -17,6 +17,10 @@ def exceptions_of(error):
             yield error
 
 
+def _text_of(value):
+    return value.decode("latin-1") if type(value) is bytes else repr(value)  # which takes long for a payload
+
+
 def secrets_shown(error, *secrets):
     """Return where the text of an error, or the variables of its frames, those of tests excepted, show a secret."""
     found = []
@@ -28,6 +32,6 @@ def secrets_shown(error, *secrets):
             for frame, line in traceback.walk_tb(one.__traceback__)
             if _TESTS not in Path(frame.f_code.co_filename).parents
             for name, value in frame.f_locals.items()
-            if any(secret in repr(value) for secret in secrets)
+            if any(secret in _text_of(value) for secret in secrets)
         ]
     return found
