@@ -23,7 +23,7 @@ def run(options: Namespace) -> int:
         url = client.generate_presigned_url(
             "get_object", Params={"Bucket": options.bucket, "Key": options.key}, ExpiresIn=seconds
         )
-        if client.store.keys.token is not None and not options.quiet:
+        if client.store.keys.frozen.token is not None and not options.quiet:
             say("the keys are short-lived: the URL ends with their session, if that comes first")
     if options.json:
         print_event({

@@ -102,6 +102,9 @@ class ClientFactory:
         self._region = region
         self._config = _merge(host, config, transfer_config)
         self._renewal = None if renew is None else Renewal(renew)
+        self._botocore = _create_session()
+        self._session = boto3.session.Session(botocore_session=self._botocore)
+        self._session.events.register("creating-client-class.s3", _replace_transfer_methods)
 
     def create(self, pair: Frozen = NO_KEYS) -> Any:
         """Return a boto3 S3 client.
@@ -114,7 +117,10 @@ class ClientFactory:
         """
         keys = None if pair.access_key is None else Keys(pair, self._renewal)
         config = self._config if keys is not None else self._config.merge(Config(signature_version=UNSIGNED))
-        client: Any = _create_session(keys).client(
+        if keys is not None:
+            self._botocore.set_credentials("", "")
+            self._botocore.get_credentials().get_frozen_credentials = lambda: keys.frozen  # the one way to read them
+        client: Any = self._session.client(
             "s3", endpoint_url=self._host, region_name=self._region, config=config
         )
         session = Session(self._host, client.meta.config)
@@ -130,8 +136,8 @@ class ClientFactory:
         return client
 
 
-def _create_session(keys: Keys | None) -> boto3.session.Session:
-    """Return a session that reads no profile, no file and no AWS variable."""
+def _create_session() -> Any:
+    """Return a botocore session that reads no profile, no file and no AWS variable."""
     silent: dict[str, tuple[Any, ...]] = {
         name: (None, None, default, convert)
         for name, (_, _, default, convert) in botocore.session.Session.SESSION_VARIABLES.items()
@@ -140,10 +146,7 @@ def _create_session(keys: Keys | None) -> boto3.session.Session:
     session = botocore.session.Session(session_vars=silent)
     session.get_component("config_store").set_config_variable("s3", {})
     session.register_component("data_loader", _LOADER)
-    session.register_component("credential_provider", keys)
-    made = boto3.session.Session(botocore_session=session)
-    made.events.register("creating-client-class.s3", _replace_transfer_methods)
-    return made
+    return session
 
 
 def _merge(host: str, config: Config | None, transfer_config: TransferConfig | None) -> Config:

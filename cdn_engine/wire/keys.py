@@ -4,9 +4,8 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from cdn_engine import threads
@@ -51,8 +50,8 @@ frozen: Callable[[tuple[str | None, str | None, str | None, None]], Frozen] = fu
 NO_KEYS = frozen((None, None, None, None))
 
 
-class Keys(Credentials):  # type: ignore[misc]  # which has no types
-    """The keys of one client, for botocore and for our own requests.
+class Keys:
+    """The keys of one client, for botocore's requests and for our own.
 
     Args:
         keys: The keys to begin with.
@@ -68,19 +67,6 @@ class Keys(Credentials):  # type: ignore[misc]  # which has no types
     def __init__(self, keys: Frozen, renewal: "Renewal | None" = None) -> None:
         self.frozen = keys
         self.renewal = renewal
-        self.method = "explicit"
-        self.account_id = None
-
-    def get_frozen_credentials(self) -> Any:
-        return self.frozen
-
-    access_key = property(lambda self: self.frozen.access_key)
-    secret_key = property(lambda self: self.frozen.secret_key)
-    token = property(lambda self: self.frozen.token)
-
-    def load_credentials(self) -> "Keys":
-        """Return itself: it is its session's provider of credentials too."""
-        return self
 
 
 class NotRenewed(ClientError):  # type: ignore[misc]
