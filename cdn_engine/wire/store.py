@@ -122,17 +122,17 @@ class Store:
             CDNError: The proxy cannot be used.
             OSError: The CA bundle cannot be read.
         """
-        keys = self.keys and self.keys.frozen
+        keys = None if self.keys is None else self.keys.frozen
         try:
             return self._ask(operation, arguments, running, payload, keys)
         except ClientError as error:
-            if keys is None or not self._have_expired(error, operation, arguments, running, keys):
+            if self.keys is None or keys is None or not self._have_expired(error, operation, arguments, running, keys):
                 raise
             refusal = error.with_traceback(None)  # its frames hold the payload
         if payload is not None:
             payload.rewind()
         self._renew(keys, refusal, running)
-        return self._ask(operation, arguments, running, payload, self.keys and self.keys.frozen)
+        return self._ask(operation, arguments, running, payload, self.keys.frozen)
 
     def get(self, url: str, headers: dict[str, str], running: Attempt) -> dict[str, Any]:
         """Make one attempt to get what a URL of this store names, with no signature but its own.
