@@ -10,8 +10,7 @@ from cdn_cli.parser.selection import add_patterns
 __all__ = ["add"]
 
 _USAGE = """\
-% BUCKET KEY... [options]
-       % BUCKET --prefix P [options]
+% BUCKET (KEY... | --prefix P) [options]
        % --url URL [options]"""
 
 _DESCRIPTION = """\

@@ -17,7 +17,7 @@ is not asked, and whether the object exists is not looked at."""
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
     """Add the command."""
     presign = add_command(
-        add_parser, "presign", "print a URL that needs no key", "% BUCKET KEY [options]", _DESCRIPTION
+        add_parser, "presign", "make a URL for one object", "% BUCKET KEY [options]", _DESCRIPTION
     )
     presign.add_argument("bucket", metavar="BUCKET", type=values.bucket)
     presign.add_argument("key", metavar="KEY", type=values.key, help="key of an object")

@@ -201,7 +201,7 @@ def test_version_may_stand_anywhere(capsys, arguments):
 
 
 @pytest.mark.portable
-@pytest.mark.parametrize("command", ["upload", "download", "verify", "ls", "rm", "orphans", "check"])
+@pytest.mark.parametrize("command", ["upload", "download", "verify", "ls", "rm", "orphans", "presign", "check"])
 def test_help_of_every_command_fits_a_screen(capsys, command):
     assert run(command, "--help") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -17,7 +17,7 @@ from objects import SAMPLE_SIZE, payload_of, put, put_without_digest
 from scripted_server import answering
 from tracebacks import secrets_shown
 
-from cdn_engine.download.listing import list_sizes
+from cdn_engine.download.listing import list_objects
 from cdn_manager import CDNCredentials, CDNManager, DeadlineExceededError
 
 portable = pytest.mark.portable
@@ -88,7 +88,7 @@ def test_listing_goes_on(expiring, connect):
     first = page % (b"true", b"a", b"<NextContinuationToken>next</NextContinuationToken>")
     expiring.fault("GET", answering(200, body=first), answering(200, body=page % (b"false", b"b", b"")))
     expiring.left = 1
-    assert list(list_sizes(connect().download_client.store, "bucket", "")) == ["a", "b"]
+    assert [found.key for found in list_objects(connect().download_client.store, "bucket", "")] == ["a", "b"]
     assert (expiring.refused, expiring.refreshed) == (["GET"], 1)
 
 
