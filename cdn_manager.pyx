@@ -131,11 +131,9 @@ cdef class CDNManager:
         if _outline_of(fresh) != _outline_of(self.creds):
             raise ValueError("refresh must return credentials for the same host and region, with the same pairs")
         self.creds = fresh
-        reading, writing = _pairs_of(fresh)
-        if self.creds.downloader_access_key is not None:
-            self.download_client.store.keys.frozen = reading
-        if self.creds.uploader_access_key is not None:
-            self.upload_client.store.keys.frozen = writing
+        for client, keys in zip((self.download_client, self.upload_client), _pairs_of(fresh)):
+            if client is not None and client.store.keys is not None:
+                client.store.keys.frozen = keys
 
     cdef bint upload(self, str bucket, str filename, bytes file_bytes) except -1:
         """Upload bytes to bucket/filename. Return True on success; log the reason and return False otherwise."""
