@@ -207,7 +207,9 @@ def _renew_keys(keys: Keys, renewal: Renewal, response: Any, request_dict: dict[
     if error.get("Code") not in EXPIRED:
         return None
     context["is_renewed"] = True
-    renewal.renew(keys, refused, Attempt())
+    reason = renewal.renew(keys, refused, Attempt())
+    if reason is not None:
+        raise reason
     return 0.0
 
 

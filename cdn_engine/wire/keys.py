@@ -145,7 +145,7 @@ class Renewal:
         self._renew = renew
         self._asking: _Asking | None = None
 
-    def renew(self, keys: Keys, refused: Frozen, running: Attempt) -> None:
+    def renew(self, keys: Keys, refused: Frozen, running: Attempt) -> BaseException | None:
         """Have the keys replaced, unless that has been done since the refused ones were read.
 
         Args:
@@ -153,13 +153,15 @@ class Renewal:
             refused: Those that the store has refused.
             running: The request, which pulses meanwhile; when it is cut, nobody waits any more.
 
+        Returns:
+            Why there are no fresh keys: what ``renew`` has raised. None if there are some.
+
         Raises:
-            Exception: There are none; it is what ``renew`` has raised.
             BaseException: What the pulse has raised.
         """
         with _lock:
             if keys.frozen is not refused:
-                return
+                return None
             asking, is_new = self._asking, False
             if asking is None or asking.done or asking.process is not _process:
                 asking, is_new = _Asking(self._renew), True
@@ -172,5 +174,4 @@ class Renewal:
                 running.beat()
         except Ended as error:
             raise error.reason from error.reason.__cause__
-        if asking.error is not None:
-            raise asking.error
+        return asking.error

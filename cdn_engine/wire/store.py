@@ -165,10 +165,9 @@ class Store:
     def _renew(self, refused: Frozen, refusal: ClientError, running: Attempt) -> None:
         assert self.keys is not None
         assert self.keys.renewal is not None
-        try:
-            self.keys.renewal.renew(self.keys, refused, running)
-        except Exception as error:
-            raise NotRenewed(refusal, error) from error
+        reason = self.keys.renewal.renew(self.keys, refused, running)
+        if reason is not None:
+            raise NotRenewed(refusal, reason) from reason
 
     def _ask(
         self,

@@ -269,6 +269,39 @@ def test_deadline_ends_the_wait_for_fresh_keys(way, expiring, connect, moto_buck
 
 
 @portable
+@pytest.mark.parametrize("way", ["fetch", "store"])
+def test_callback_that_raises_ends_the_wait_for_fresh_keys(way, expiring, connect, moto_bucket):
+    class Cancelled(Exception):
+        pass
+
+    def progress(_):
+        if expiring.refused:
+            raise Cancelled
+
+    hanging = threading.Event()
+    manager = connect(refresh=functools.partial(hanging.wait, 300))
+    expiring.left = 0
+    transfer = (
+        functools.partial(manager.store, moto_bucket, "key", b"weights")
+        if way == "store" else functools.partial(manager.fetch, moto_bucket, "key")
+    )  # fmt: skip
+    with pytest.raises(Cancelled):
+        transfer(progress=progress)
+    hanging.set()
+
+
+@portable
+def test_requests_of_boto3_raise_what_refresh_raises(expiring, connect, moto_bucket):
+    def refresh():
+        raise LookupError("no identity provider")
+
+    manager = connect(refresh=refresh)
+    expiring.left = 0
+    with pytest.raises(LookupError, match="no identity provider"):
+        manager.download_client.list_objects_v2(Bucket=moto_bucket)
+
+
+@portable
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_child_does_not_wait_for_what_its_parent_has_asked_for(expiring, moto_bucket, folder):
     script = (
