@@ -9,6 +9,7 @@ import pytest
 from command import run, write_config
 from local_store import READER, WRITER
 from objects import payload_of, put
+from scripted_server import ScriptedServer, stalling
 
 from cdn_manager import CDNCredentials, CDNManager
 
@@ -125,6 +126,16 @@ def test_url_that_cannot_be_used_is_rejected_without_being_shown(capsys, url):
 def test_url_whose_key_cannot_be_a_file_is_refused(capsys, key):
     assert run("download", "--url", f"http://127.0.0.1:9/models/{key}?a-secret") == 1
     assert "the key cannot be a path below" in capsys.readouterr().err
+
+
+@portable
+def test_deadline_holds_for_a_url(capsys):
+    with ScriptedServer() as server:
+        server.fault("GET", stalling())
+        assert run("download", "--url", f"{server.url}/models/a.bin?a-secret", "--deadline", "0.5s") == 1
+    written = capsys.readouterr().err
+    assert "the deadline passed" in written
+    assert "a-secret" not in written
 
 
 @portable
