@@ -1,6 +1,9 @@
 """Tests what the store supports, on an object that the keys can read."""
 
+import io
 from typing import Any
+
+from boto3.s3.transfer import TransferConfig
 
 from cdn_cli.checks.finding import Finding
 from cdn_cli.checks.written import CONTENT
@@ -12,6 +15,7 @@ __all__ = ["check_if_match", "check_if_none_match", "check_metadata", "check_ran
 
 _FIX_THE_STORE = "have the store fixed, or the proxy before it"
 _DO_NOT_RELY = "do not rely on --no-overwrite here"
+_IN_PARTS = TransferConfig(multipart_threshold=1)  # Ceph 16 compares in PutObject, not in CompleteMultipartUpload
 
 
 def check_metadata(answer: dict[str, Any], key: str, ours: bool) -> Finding:
@@ -60,11 +64,15 @@ def check_if_match(downloader: Any, bucket: str, key: str) -> Finding:
 
 
 def check_if_none_match(manager: CDNManager, bucket: str, key: str) -> Finding:
-    """Test whether the store refuses to replace an object that exists."""
-    try:
-        manager.store(bucket, key, CONTENT, overwrite=False)
-    except ObjectExistsError:
-        return Finding("If-None-Match", "ok", "--no-overwrite protects existing objects")
-    except TRANSFER_ERRORS as error:
-        return Finding("If-None-Match", "failed", explain(error), _DO_NOT_RELY)
-    return Finding("If-None-Match", "failed", "the store ignores it", _DO_NOT_RELY)
+    """Test whether the store refuses to replace an object that exists, whether the new one comes whole or in parts."""
+    for config, text in ((None, "the store ignores it"), (_IN_PARTS, "the store ignores it for uploads in parts")):
+        try:
+            manager.upload_client.upload_fileobj(
+                io.BytesIO(CONTENT), bucket, key, ExtraArgs={"Overwrite": False}, Config=config
+            )
+        except ObjectExistsError:
+            continue
+        except TRANSFER_ERRORS as error:
+            return Finding("If-None-Match", "failed", explain(error), _DO_NOT_RELY)
+        return Finding("If-None-Match", "failed", text, _DO_NOT_RELY)
+    return Finding("If-None-Match", "ok", "--no-overwrite protects existing objects")

@@ -27,6 +27,7 @@ class AlteringProxy(http.server.ThreadingHTTPServer):
     Args:
         store: The URL of the store.
         without: Names of request headers to drop, in lower case.
+        only_for: The method whose requests lose them; None for all.
         answers_without: Names of answer headers to drop, in lower case.
         answers_with: Headers to set in each answer.
         refused: Methods to answer with 403.
@@ -37,10 +38,11 @@ class AlteringProxy(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, store, without=(), answers_without=(), answers_with=None, refused=(), unanswered=None,
-                 keeps_length=True):  # fmt: skip
+                 keeps_length=True, only_for=None):  # fmt: skip
         super().__init__(("127.0.0.1", 0), _Handler)
         self.store = urlsplit(store).netloc
         self.without = without
+        self.only_for = only_for
         self.answers_without = answers_without
         self.answers_with = answers_with or {}
         self.refused = refused
@@ -61,7 +63,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in self.server.without}
+        without = self.server.without if self.server.only_for in (None, self.command) else ()
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in without}
         store = http.client.HTTPConnection(self.server.store)
         store.request(self.command, self.path, body, headers)
         answer = store.getresponse()
