@@ -12,6 +12,7 @@ import sys
 from argparse import Namespace
 
 from cdn_cli.arguments import options_first
+from cdn_cli.completion import complete
 from cdn_cli.console import FAILED, USAGE, UsageError, complain, complain_about_output, flush, status_of_signal
 from cdn_cli.parser import build_parser, valued_options
 
@@ -46,9 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> Namespace:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
-
-        argcomplete.autocomplete(parser)
+        complete(parser)
     given = sys.argv[1:] if arguments is None else arguments
     return parser.parse_args(options_first(given, valued_options(parser)))
 

@@ -3,12 +3,12 @@
 from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
-from cdn_cli.parser import check, download, ls, orphans, presign, rm, upload, verify
+from cdn_cli.parser import check, completion, download, ls, orphans, presign, rm, upload, verify
 from cdn_cli.parser.command import Parser, add_shared_options, formatter
 
 __all__ = ["build_parser", "valued_options"]
 
-_COMMANDS = (upload, download, verify, ls, rm, orphans, presign, check)  # in the order of the help
+_COMMANDS = (upload, download, verify, ls, rm, orphans, presign, check, completion)  # in the order of the help
 
 _DESCRIPTION = """\
 Move big files to and from an S3-compatible CDN.

@@ -38,6 +38,14 @@ def test_documentation_shows_the_help_of_the_parser():
 
 
 @pytest.mark.portable
+def test_documentation_has_a_section_for_each_command():
+    commands = re.findall(r"^    ([a-z]+) ", build_parser().format_help(), re.MULTILINE)
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ cdn-manager (\w+) --help$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(commands) != []
+
+
+@pytest.mark.portable
 @pytest.mark.parametrize(
     "arguments",
     [
