@@ -1,16 +1,21 @@
-"""What pyproject.toml cannot say: the extensions, their .pxd beside them in the wheel, and the stable ABI."""
+"""What pyproject.toml cannot say: the extensions, their .pxd in the wheel, the stable ABI, and the manual page."""
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
+from argparse_manpage.manpage import Manpage
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 ABI3 = ("Py_LIMITED_API", "0x030B0000")
 # Without debug information, which is nine tenths of a module and names the folders of the machine that built it.
 COMPILE_ARGS = [] if os.name == "nt" else ["-g0"]
 MODULES = ["constants", "cdn_manager", "cdn_engine._disk"]
+MANUAL = "build/cdn-manager.1"
 
 
 class BuildExtWithPxd(build_ext):
@@ -31,7 +36,23 @@ class BuildExtWithPxd(build_ext):
         return [*super().get_outputs(), *self._pxd_files().values()]
 
 
+class BuildWithManual(build):
+    """Make the manual page from the parser, which imports the standard library only."""
+
+    def run(self):
+        sys.path.insert(0, str(Path(__file__).parent))
+        from cdn_cli.parser import build_parser
+
+        text = {"project_name": "cdn-manager", "version": self.distribution.get_version(), "manual_title": "User Commands",
+                "description": "move big files to and from an S3-compatible store"}  # fmt: skip
+        page = Manpage(build_parser(), text, format="single-commands-section")
+        Path(MANUAL).parent.mkdir(exist_ok=True)
+        Path(MANUAL).write_text(str(page).replace(".SH COMMENTS", ".SH NOTES"), encoding="utf-8")
+        super().run()
+
+
 setup(
+    data_files=[("share/man/man1", [MANUAL])],
     ext_modules=cythonize(
         [
             Extension(
@@ -45,6 +66,6 @@ setup(
         ],
         build_dir="build",
     ),
-    cmdclass={"build_ext": BuildExtWithPxd},
+    cmdclass={"build_ext": BuildExtWithPxd, "build": BuildWithManual},
     options={"build_ext": {"parallel": os.cpu_count()}, "bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -3,21 +3,23 @@
 import importlib.metadata
 import inspect
 import pydoc
+import re
 import subprocess
 import sys
 
 import pytest
-from check_wheel import complaints
+from check_wheel import MANUAL, complaints
 
 import cdn_manager
+from cdn_cli.parser import build_parser
 
 pytestmark = pytest.mark.portable
 
 
 def installed_files():
-    """Return what the wheel has put into site-packages; the bytecode and the scripts that pip makes are not its own."""
+    """Return what the wheel has installed; the bytecode and the scripts that pip makes are not its own."""
     names = {name.as_posix() for name in importlib.metadata.files("cdn-manager") if name.suffix != ".pyc"}
-    return {name for name in names if not name.startswith("..")}
+    return {re.sub(f"^(../)+{MANUAL}$", MANUAL, name) for name in names if MANUAL in name or not name.startswith("..")}
 
 
 def test_wheel_installs_what_it_must_and_nothing_stray():
@@ -25,7 +27,8 @@ def test_wheel_installs_what_it_must_and_nothing_stray():
 
 
 def test_wheel_adds_two_modules_and_three_packages_to_site_packages():
-    top = {name.split("/")[0].split(".")[0] for name in installed_files() if ".dist-info/" not in name}
+    names = installed_files() - {MANUAL}
+    top = {name.split("/")[0].split(".")[0] for name in names if ".dist-info/" not in name}
     assert top == {"cdn_manager", "constants", "cdn_cli", "cdn_config", "cdn_engine", "cdn_manager-stubs",
                    "constants-stubs"}  # fmt: skip
 
@@ -37,6 +40,7 @@ def test_wheel_adds_two_modules_and_three_packages_to_site_packages():
         (lambda names: names - {"cdn_engine/py.typed"}, "cdn_engine/py.typed is missing"),
         (lambda names: names - {"cdn_manager.abi3.so"}, "cdn_manager.pyx is missing"),
         (lambda names: names - {"cdn_engine/_disk.abi3.so"}, "cdn_engine/_disk.pyx is missing"),
+        (lambda names: names - {MANUAL}, f"{MANUAL} is missing"),
         (lambda names: names | {"setup.py"}, "setup.py is stray"),
         (lambda names: names | {"build/constants.c"}, "build/constants.c is stray"),
         (lambda names: {name for name in names if "LICENSE" not in name}, "the LICENSE is missing"),
@@ -45,6 +49,12 @@ def test_wheel_adds_two_modules_and_three_packages_to_site_packages():
 def test_check_of_the_wheel_finds_what_is_wrong_with_it(change, complaint):
     names = {name.replace(".pyd", ".abi3.so") for name in installed_files()}
     assert complaints(change(names)) == [complaint]
+
+
+def test_manual_page_has_every_command():
+    page = next(path for path in importlib.metadata.files("cdn-manager") if path.as_posix().endswith(MANUAL)).read_text()
+    commands = re.findall(r"^    ([a-z]+) ", build_parser().format_help(), re.MULTILINE)
+    assert re.findall(r"^\.SS .*cdn\\-manager ([a-z]+)", page, re.MULTILINE) == commands != []
 
 
 def test_modules_import_from_any_directory(tmp_path):

@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"cdn_manager-[0-9][^-]*-cp311-abi3-[^-]+\.whl")
 COMPILED = re.compile(r"(\.abi3\.so|\.pyd)$")
 METADATA = re.compile(r"cdn_manager-[^/]+\.dist-info/")
+DATA = re.compile(r"cdn_manager-[^/]+\.data/data/")
+MANUAL = "share/man/man1/cdn-manager.1"
 
 # What lies in the source tree: the two compiled root modules with their C interface, and the packages.
 ROOT_MODULES = ("cdn_manager", "constants")
@@ -20,12 +22,12 @@ def promised_files():
     """Return what a wheel must hold beside its metadata; a compiled module is named by its source."""
     modules = {f"{name}.{suffix}" for name in ROOT_MODULES for suffix in ("pyx", "pxd")}
     found = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.suffix in SUFFIXES)
-    return modules | {path.relative_to(ROOT).as_posix() for path in found}
+    return modules | {MANUAL} | {path.relative_to(ROOT).as_posix() for path in found}
 
 
 def complaints(names):
     """Return a sentence for each file that is missing from ``names`` or too much among them."""
-    files = {COMPILED.sub(".pyx", name) for name in names if not METADATA.match(name) and name[-1] != "/"}
+    files = {COMPILED.sub(".pyx", DATA.sub("", name)) for name in names if not METADATA.match(name) and name[-1] != "/"}
     promised = promised_files()
     found = [f"{name} is missing" for name in promised - files] + [f"{name} is stray" for name in files - promised]
     if not any(METADATA.match(name) and name.endswith("/licenses/LICENSE") for name in names):
