@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := cdn_cli cdn_config cdn_engine
 SOURCES := $(shell find $(PACKAGES) cdn_manager-stubs constants-stubs -name '*.py*' -not -name '*.pyc') \
 	$(wildcard *.py *.pyx *.pxd) pyproject.toml MANIFEST.in README.md LICENSE
-EXTRAS := $(wildcard *.md docs/*.md examples/*.py examples/api_client/*.*) $(shell find tests -type f -not -name '*.pyc') Makefile
+EXTRAS := $(wildcard *.md docs/*.* docs/included/* docs/_static/* examples/*.py examples/api_client/*.*) $(shell find tests -type f -not -name '*.pyc') Makefile
 WHEEL := build/wheel/.made
 RELEASE := dist/.made
 PIP := $(BIN)/pip --disable-pip-version-check
@@ -14,12 +14,13 @@ BENCH ?=
 # With it every process, and the tests start hundreds, would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help build test coverage demo bench soak wheel lint clean
+.PHONY: help build test coverage demo docs bench soak wheel lint clean
 
 help:
 	@echo "make build     compile the wheel into build/wheel"
 	@echo "make test      run the tests against the installed wheel (BOTO3=1.40.9 pins boto3)"
 	@echo "make demo      move a real file through a real store on this machine (FILE=path: your own)"
+	@echo "make docs      build the documentation as a web site: build/docs/index.html"
 	@echo "make lint      ruff, cython-lint, Cython's warnings as errors, mypy --strict, pyright"
 	@echo "make wheel     build the sdist and the wheel for release in dist, and check them"
 	@echo "make coverage  run the tests with line and branch coverage of the packages"
@@ -70,6 +71,15 @@ bench: .venv/.demo
 
 demo: .venv/.demo
 	@$(BIN)/python examples/demo.py $(if $(FILE),"$(FILE)")
+
+.venv/.docs: EXTRA = cli,docs
+.venv/.docs: $(WHEEL)
+	$(install)
+
+# Warnings are errors: a link that leads nowhere, a page in no list. -E: what a page includes or documents may have changed.
+docs: .venv/.docs
+	@$(BIN)/python -P -m sphinx -q -E -W --keep-going --jobs auto -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 .venv/.dev: EXTRA = cli,dev
 .venv/.dev: $(WHEEL)

@@ -43,9 +43,13 @@ class BuildWithManual(build):
         sys.path.insert(0, str(Path(__file__).parent))
         from cdn_cli.parser import build_parser
 
-        text = {"project_name": "cdn-manager", "version": self.distribution.get_version(), "manual_title": "User Commands",
-                "description": "move big files to and from an S3-compatible store"}  # fmt: skip
-        page = Manpage(build_parser(), text, format="single-commands-section")
+        about = {
+            "project_name": "cdn-manager",
+            "version": self.distribution.get_version(),
+            "manual_title": "User Commands",
+            "description": "move big files to and from an S3-compatible store",
+        }
+        page = Manpage(build_parser(), about, format="single-commands-section")
         Path(MANUAL).parent.mkdir(exist_ok=True)
         Path(MANUAL).write_text(str(page).replace(".SH COMMENTS", ".SH NOTES"), encoding="utf-8")
         super().run()

@@ -52,7 +52,8 @@ def test_check_of_the_wheel_finds_what_is_wrong_with_it(change, complaint):
 
 
 def test_manual_page_has_every_command():
-    page = next(path for path in importlib.metadata.files("cdn-manager") if path.as_posix().endswith(MANUAL)).read_text()
+    files = importlib.metadata.files("cdn-manager")
+    page = next(path for path in files if path.as_posix().endswith(MANUAL)).read_text()
     commands = re.findall(r"^    ([a-z]+) ", build_parser().format_help(), re.MULTILINE)
     assert re.findall(r"^\.SS .*cdn\\-manager ([a-z]+)", page, re.MULTILINE) == commands != []
 

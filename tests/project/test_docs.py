@@ -1,0 +1,47 @@
+"""Tests the documentation: each link leads somewhere, and each page is in the site."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/*/*.md"), ROOT / "bench" / "README.md"])
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def text_of(page):
+    """Return a page without its blocks of code."""
+    return BLOCK.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors_of(page):
+    """Return the anchors of a page's headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
+def test_every_link_of_a_page_leads_somewhere(page):
+    for link in LINK.findall(text_of(page)):
+        if re.match(r"https?://|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
+def test_every_page_is_in_the_site_once():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^```{toctree}\n(?::.+\n)*\n([\w/\n-]+)^```", index, re.MULTILINE)
+    pages = sorted(page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md"))
+    assert sorted(["index", *" ".join(listed).split()]) == pages
+
+
+def test_every_page_of_the_project_is_included():
+    included = {re.search(r"{include} \.\./\.\./(.+)$", page.read_text("utf-8"), re.MULTILINE)[1]
+                for page in (DOCS / "included").iterdir()}  # fmt: skip
+    assert included == {page.name for page in ROOT.glob("*.md")} - {"README.md"}
