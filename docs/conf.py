@@ -18,7 +18,7 @@ exclude_patterns = ["_static"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sourcelink = html_copy_source = False
+html_show_sourcelink = html_copy_source = html_show_copyright = False
 
 _OUTSIDE = re.compile(r"\[([^]]+)\]\(\.\./([\w./-]+)\)")
 

@@ -36,9 +36,10 @@ def test_every_link_of_a_page_leads_somewhere(page):
 
 def test_every_page_is_in_the_site_once():
     index = (DOCS / "index.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^```{toctree}\n(?::.+\n)*\n([\w/\n-]+)^```", index, re.MULTILINE)
+    listed = re.findall(r"^```{toctree}\n(?::.+\n)*\n([^`]+)^```", index, re.MULTILINE)
+    listed = re.findall(r"^(?:.*<)?([\w/-]+)>?$", "".join(listed), re.MULTILINE)
     pages = sorted(page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md"))
-    assert sorted(["index", *" ".join(listed).split()]) == pages
+    assert sorted(["index", *listed]) == pages
 
 
 def test_every_page_of_the_project_is_included():
