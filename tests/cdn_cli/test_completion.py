@@ -22,15 +22,23 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 FISH = "cdn-manager completion fish | source; complete -C $argv[1]"
 
-# zsh completes on a terminal only. Ctrl-X ends it, and tells what Tab has made of the line.
-ZSH = """\
+# What bash and zsh read when they start on a terminal. Ctrl-T ends them, and tells what Tab has made of the line.
+STARTS = {
+    "bash": """\
+eval "$(cdn-manager completion bash)"
+tell() { printf %s "$READLINE_LINE" >line; exit; }
+bind -x '"\\C-t": tell'
+echo READY
+""",
+    "zsh": """\
 autoload -Uz compinit && compinit -u -D
 eval "$(cdn-manager completion zsh)"
 tell() { print -rn -- "$BUFFER" >line; exit }
 zle -N tell
-bindkey '^X' tell
+bindkey '^T' tell
 print READY
-"""
+""",
+}
 
 
 @pytest.fixture
@@ -57,6 +65,7 @@ def installed(shell):
         ("cdn-manager up", {"upload"}),
         ("cdn-manager upload models --no-o", {"--no-overwrite"}),
         ("cdn-manager upload models --conf", {"--config"}),
+        ("cdn-manager upload models ", {"relay.bin", "release/"}),  # no options, until a - is there
         ("cdn-manager upload models rel", {"relay.bin", "release/"}),
         ("cdn-manager check --config rel", {"relay.bin", "release/"}),
         ("cdn-manager download models key --into rel", {"release/"}),
@@ -76,24 +85,25 @@ def test_bash_and_fish_offer_what_fits(folder, command, line, expected):
     ("line", "expected"),
     [
         ("cdn-manager up", "cdn-manager upload "),
-        ("cdn-manager upload models --no-o", "cdn-manager upload models --no-overwrite "),
         ("cdn-manager upload models rela", "cdn-manager upload models relay.bin "),
         ("cdn-manager download models key --into rel", "cdn-manager download models key --into release/"),
-        ("cdn-manager upload rel", "cdn-manager upload rel"),
+        ("cdn-manager upload rela", "cdn-manager upload rela"),  # a bucket is no file
     ],
 )
-def test_zsh_completes(folder, tmp_path, line, expected):
+@pytest.mark.parametrize("shell", STARTS)
+def test_tab_completes_on_a_terminal(folder, tmp_path, shell, line, expected):
     import pty
 
-    shell = installed("zsh")
-    (tmp_path / ".zshrc").write_text(ZSH)
+    program = installed(shell)
+    start = tmp_path / ".zshrc"
+    start.write_text(STARTS[shell])
     process, terminal = pty.fork()
     if not process:
-        os.execl(shell, "zsh", "-i")
+        os.execl(program, shell, *(["--rcfile", start] if shell == "bash" else []), "-i")
     written = b""
     while b"READY" not in written:
         written += os.read(terminal, 1024)
-    os.write(terminal, f"{line}\t\x18".encode())
+    os.write(terminal, f"{line}\t\x14".encode())
     with contextlib.suppress(OSError):  # it has ended
         while os.read(terminal, 1024):
             pass
