@@ -49,9 +49,15 @@ class BuildWithManual(build):
             "manual_title": "User Commands",
             "description": "move big files to and from an S3-compatible store",
         }
-        page = Manpage(build_parser(), about, format="single-commands-section")
+        parser = build_parser()
+        # The help has a short list of commands in the place of argparse's, which is the one with everything.
+        parser.description = parser.description.partition("\n\ncommands:")[0]
+        next(action for action in parser._actions if action.choices).help = None
+        page = str(Manpage(parser, about, format="single-commands-section"))
         Path(MANUAL).parent.mkdir(exist_ok=True)
-        Path(MANUAL).write_text(str(page).replace(".SH COMMENTS", ".SH NOTES"), encoding="utf-8")
+        for theirs, ours in ((".SH POSITIONAL ARGUMENTS", ".SH COMMANDS"), (".SH COMMENTS", ".SH NOTES")):
+            page = page.replace(theirs, ours)
+        Path(MANUAL).write_text(page, encoding="utf-8")
         super().run()
 
 

@@ -50,7 +50,7 @@ def build_parser() -> Parser:
     summaries: list[str] = []
 
     def add_parser(name: str, **arguments: Any) -> ArgumentParser:
-        summaries.append(f"  {name:<9} {arguments['help']:<27}")
+        summaries.append(f"  {name:<10} {arguments['help']:<26}")
         return commands.add_parser(name, **arguments)
 
     for command in _COMMANDS:

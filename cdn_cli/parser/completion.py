@@ -19,6 +19,6 @@ the line into the file that your shell reads when it starts:
 def add(add_parser: Callable[..., ArgumentParser]) -> None:
     """Add the command."""
     completion = add_command(
-        add_parser, "completion", "print the completion of a shell", "% {bash,zsh,fish}", _DESCRIPTION
+        add_parser, "completion", "print a shell's completion", "% {bash,zsh,fish}", _DESCRIPTION
     )
     completion.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")

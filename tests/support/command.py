@@ -1,5 +1,8 @@
 """Runs the command `cdn-manager` and prepares its working directory."""
 
+import contextlib
+import io
+import re
 import shutil
 import sysconfig
 from pathlib import Path
@@ -17,6 +20,13 @@ def run(*arguments):
         return main(list(arguments))
     except SystemExit as error:  # how argparse exits
         return error.code
+
+
+def command_names():
+    """Return the names of all commands, in the order of the help."""
+    with contextlib.redirect_stderr(io.StringIO()) as text:
+        assert run("nonsense") == 2
+    return re.findall(r"\w+", text.getvalue().partition("choose from")[2])
 
 
 def write_config(url, reader=READER, writer=WRITER):
