@@ -45,7 +45,7 @@ class BuildWithManual(build):
 
         about = {
             "project_name": "cdn-manager",
-            "version": self.distribution.get_version(),
+            "version": self.distribution.get_version().partition("+")[0],
             "manual_title": "User Commands",
             "description": "move big files to and from an S3-compatible store",
         }
@@ -55,7 +55,7 @@ class BuildWithManual(build):
         next(action for action in parser._actions if action.choices).help = None
         page = str(Manpage(parser, about, format="single-commands-section"))
         Path(MANUAL).parent.mkdir(exist_ok=True)
-        for theirs, ours in ((".SH POSITIONAL ARGUMENTS", ".SH COMMANDS"), (".SH COMMENTS", ".SH NOTES")):
+        for theirs, ours in ((".SH\nPOSITIONAL ARGUMENTS", ".SH COMMANDS"), (".SH COMMENTS", ".SH NOTES")):
             page = page.replace(theirs, ours)
         Path(MANUAL).write_text(page, encoding="utf-8")
         super().run()
