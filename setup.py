@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say: the extensions, their .pxd in the wheel, the stable ABI, and the manual page."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -50,9 +51,11 @@ class BuildWithManual(build):
             "description": "move big files to and from an S3-compatible store",
         }
         parser = build_parser()
-        # The help has a short list of commands in the place of argparse's, which is the one with everything.
-        parser.description = parser.description.partition("\n\ncommands:")[0]
-        next(action for action in parser._actions if action.choices).help = None
+        # The help has short lists of its own, which fit a screen; the page has argparse's, with the texts of these.
+        parser.description, _, lists = parser.description.partition("\n\ncommands:")
+        texts = dict(re.findall(r"(--[\w-]+)(?: [A-Z]+)? {2,}(\S.*?)(?= {2,}|$)", lists, re.MULTILINE))
+        for action in parser._actions:
+            action.help = texts[action.option_strings[-1]] if action.option_strings else None
         page = str(Manpage(parser, about, format="single-commands-section"))
         Path(MANUAL).parent.mkdir(exist_ok=True)
         for theirs, ours in ((".SH\nPOSITIONAL ARGUMENTS", ".SH COMMANDS"), (".SH COMMENTS", ".SH NOTES")):

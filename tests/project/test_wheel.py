@@ -12,6 +12,7 @@ from check_wheel import MANUAL, complaints
 from command import command_names
 
 import cdn_manager
+from cdn_cli.parser import build_parser
 
 pytestmark = pytest.mark.portable
 
@@ -51,11 +52,14 @@ def test_check_of_the_wheel_finds_what_is_wrong_with_it(change, complaint):
     assert complaints(change(names)) == [complaint]
 
 
-def test_manual_page_has_every_command():
+def test_manual_page_has_every_command_and_the_options_of_all():
     files = importlib.metadata.files("cdn-manager")
     page = next(path for path in files if path.as_posix().endswith(MANUAL)).read_text()
     commands = command_names()
     assert "\n.SH COMMANDS\n" in page
+    shown = page.partition("\n.SH OPTIONS\n")[2].replace("\\-", "-")
+    options = set(re.findall(r"--[\w-]+", build_parser().format_help())) - {"--help", "--prefix", "--into"}
+    assert options == set(re.findall(r"^\\fB(--[\w-]+)\\fR", shown, re.MULTILINE))
     assert re.findall(r"^\.SS .*cdn\\-manager ([a-z]+)", page, re.MULTILINE) == commands != []
 
 
