@@ -11,6 +11,7 @@ html_title = f"cdn-manager {version}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3  # as GitHub has them
 autodoc_member_order = "bysource"
+add_module_names = False  # everything is imported from cdn_manager or cdn_config
 autodoc_typehints = "none"  # the docstrings have the types
 napoleon_google_docstring = True
 exclude_patterns = ["_static"]
