@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import io
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,6 +15,10 @@ __all__ = ["Stream", "exchange", "head_of"]
 
 # A store may answer, and close the connection, before it has read a request: then its answer is still to be had.
 _CLOSED = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}  # the last is macOS'
+
+# Bytes that Python may have read beyond the head. If a larger read were to wait after it has taken these, and a pulse
+# raised, they would be lost, and whoever reads on would get the rest at the wrong place.
+_READ_AHEAD = io.DEFAULT_BUFFER_SIZE
 
 
 def head_of(method: str, target: str, headers: Mapping[str, str]) -> memoryview:
@@ -81,6 +86,7 @@ class Stream:
         self._broken = broken
         self._left: int | None = None if answer.chunked else answer.length
         self._closed = False
+        self._may_be_ahead = True
 
     def readinto(self, buffer: memoryview) -> int:
         """Read what there is, and wait for it if there is nothing. Return the number of bytes; 0 at the end.
@@ -98,7 +104,9 @@ class Stream:
             if not self._left:
                 return 0
             # Straight into the buffer; the answer's own ``readinto`` would wait until it is full.
-            count: int = self._answer.fp.readinto1(buffer[:self._left])
+            room = buffer[:self._left][:_READ_AHEAD if self._may_be_ahead else None]
+            count: int = self._answer.fp.readinto1(room)
+            self._may_be_ahead = len(room) < _READ_AHEAD
         except Ended as error:
             raise error.reason from error.reason.__cause__
         except NETWORK_FAILURES as error:

@@ -5,10 +5,11 @@ import random
 import fault_proxy as faults
 import pytest
 from boto3.s3.transfer import TransferConfig
-from downloads import fetch_with_fault
+from downloads import OPAQUE, fetch_with_fault
 from fault_proxy import Proxy
 from local_store import READER
 from objects import PART, SAMPLE_SIZE, is_whole, payload_of
+from scripted_server import ScriptedServer
 from transient_faults import BROKEN_CONNECTIONS
 
 from cdn_manager import CDNCredentials, CDNManager
@@ -65,3 +66,23 @@ def test_download_waits_for_a_store_that_is_down_for_a_while(link, connect, samp
     connect().fetch(samples, "with-digest")
     assert link.faults == []
     assert is_whole(folder / samples / "with-digest")
+
+
+def test_bytes_that_came_with_the_head_are_not_lost_while_the_rest_is_waited_for(folder):
+    """What waits gives up in the middle of a read, and others read on: the store then sends nothing twice."""
+    content = payload_of(1 << 20)
+    head = (
+        f"HTTP/1.1 206 Partial Content\r\nETag: {OPAQUE}\r\nContent-Length: {len(content)}\r\n"
+        f"Content-Range: bytes 0-{len(content) - 1}/{len(content)}\r\n\r\n"
+    )
+
+    def pausing(exchange):
+        exchange.connection.sendall(head.encode() + content[:3000])
+        exchange.server.ended.wait(1)  # longer than one request is waited for alone
+        exchange.connection.sendall(content[3000:])
+
+    with ScriptedServer() as server, CDNManager(CDNCredentials(server.url, *READER)) as manager:
+        server.fault("GET", pausing)
+        manager.fetch("bucket", "object", path="file")
+        assert server.operations == ["GET"]
+    assert (folder / "file").read_bytes() == content
