@@ -23,6 +23,7 @@ from cdn_engine.download.small import SmallFile, fetch_small
 from cdn_engine.download.transfer import Transfer
 from cdn_engine.errors import CDNError
 from cdn_engine.paths import Target
+from cdn_engine.phases import RECEIVING, WAITING, Progress
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.keys import NotRenewed
@@ -48,7 +49,8 @@ def download_file(
         ExtraArgs: What boto3 allows here, and ``Sha256`` (hex; what the content must have) and ``Deadline`` (seconds
             that the call may take).
         Callback: Called in the calling thread with counts of bytes, whose sum is what is on disk: the first count is
-            what an earlier call left, and discarded bytes are negative.
+            what an earlier call left, and discarded bytes are negative. If it has a method ``phase``, that is called as
+            ``CDNManager.fetch`` says.
         Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
 
     Returns:
@@ -90,7 +92,7 @@ def download(
     """
     try:
         partial = Partial(Target.of(path))
-        return _download(remote, partial, pinned, deadline, callback, Settings.of(config))
+        return _download(remote, partial, pinned, deadline, Progress(callback), Settings.of(config))
     except CDNError as error:
         error.subject = remote.name
         raise
@@ -106,22 +108,28 @@ def _download(
     partial: Partial,
     pinned: str | None,
     deadline: Deadline,
-    callback: Callable[[int], object] | None,
+    progress: Progress,
     settings: Settings,
 ) -> TransferResult:
     ends: SmallFile | Transfer
     ends = small = SmallFile(partial)
     found: TransferResult | Opened | None = None
+
+    def on_wait() -> None:
+        progress.phase(WAITING)
+        progress(0)
+
     try:
+        progress.phase(RECEIVING)
         partial.enter()
         if not settings.fixed and not partial.is_begun:
-            opening = Opening(remote, settings.first, deadline, callback)
-            found = fetch_small(small, remote, opening, Version(pinned), callback)
+            opening = Opening(remote, settings.first, deadline, progress)
+            found = fetch_small(small, remote, opening, Version(pinned), progress)
         if isinstance(found, TransferResult):
             return found
-        ends = transfer = Transfer(remote, partial, pinned, deadline, callback, settings, found)
-        partial.lock(deadline, callback and (lambda: callback(0)))
-        existing = existing_file(remote, partial, pinned, deadline, callback)
+        ends = transfer = Transfer(remote, partial, pinned, deadline, progress, settings, found)
+        partial.lock(deadline, on_wait)
+        existing = existing_file(remote, partial, pinned, deadline, progress)
         if existing is None:
             return transfer.run()
         partial.discard()
@@ -131,8 +139,8 @@ def _download(
         except BaseException:
             ends.finally_do(partial.unlock)
             raise
-    if existing.size and callback is not None:
-        callback(existing.size)
+    if existing.size:
+        progress(existing.size)
     return existing
 
 

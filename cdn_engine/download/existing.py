@@ -3,8 +3,9 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from io import FileIO
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -16,14 +17,16 @@ from cdn_engine.download.remote import RemoteObject
 from cdn_engine.download.settings import BLOCK
 from cdn_engine.errors import DeadlineExceededError
 from cdn_engine.paths import Target
+from cdn_engine.phases import COMPARING, RETRYING, Progress
 from cdn_engine.result import TransferResult
 from cdn_engine.wire import retry
+from cdn_engine.wire.attempt import TICK, Attempt
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.store import Store
 
 __all__ = ["existing_file", "is_there", "matches"]
 
-_TICK = 0.5  # seconds between two calls of ``callback``
+_HEARTBEAT = 0.5  # seconds between two reports
 
 
 def existing_file(
@@ -31,7 +34,7 @@ def existing_file(
     partial: Partial,
     pinned: str | None,
     deadline: Deadline,
-    callback: Callable[[int], object] | None,
+    progress: Progress,
 ) -> TransferResult | None:
     """Compare the file under the final name with the object, for which one HEAD request is made.
 
@@ -42,7 +45,7 @@ def existing_file(
         partial: Knows the final name; its lock is held.
         pinned: The digest that the caller requires; None for the one in the object's metadata.
         deadline: When to give up.
-        callback: Called with 0 while the file is being read; may raise.
+        progress: Called with 0 while the file is being read; may raise.
 
     Returns:
         The result of a download that has nothing to transfer; None if the file is missing, differs, or cannot be
@@ -58,7 +61,7 @@ def existing_file(
         return None
     with file:
         try:
-            head = remote.head(deadline, time.sleep, "nothing was downloaded")
+            head = _ask(remote, deadline, progress)
         except ClientError as error:
             if (retry.status_of(error) or 0) >= 500:
                 raise
@@ -69,7 +72,7 @@ def existing_file(
             return None
         receipt = Receipt(remote, partial, version)
         if not receipt.recall(status):
-            if not matches(_blocks(file, partial.final, deadline, callback), status.st_size, version):
+            if not matches(_blocks(file, partial.final, status.st_size, deadline, progress), status.st_size, version):
                 return None
             receipt.keep_compared(status, os.fstat(file.fileno()))
     return remote.result(version, status.st_size, 0, 0)._replace(skipped=True)
@@ -91,11 +94,33 @@ def is_there(store: Store, bucket: str, key: str, path: str | os.PathLike[str], 
     try:
         partial.folder.enter(create=False)
         remote = RemoteObject(store, bucket, key, {})
-        return existing_file(remote, partial, parse_sha256(sha256), Deadline(None), None) is not None
+        return existing_file(remote, partial, parse_sha256(sha256), Deadline(None), Progress(None)) is not None
     except FileNotFoundError:  # of the directory
         return False
     finally:
         partial.folder.leave()
+
+
+def _ask(remote: RemoteObject, deadline: Deadline, progress: Progress) -> dict[str, Any]:
+    """Ask for the object's metadata, and report while that takes its time."""
+    reported = time.monotonic()
+
+    def pulse() -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= _HEARTBEAT:
+            reported = time.monotonic()
+            progress(0)
+
+    def wait(seconds: float) -> None:
+        progress.phase(RETRYING)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, TICK))
+            pulse()
+
+    head = remote.head(deadline, wait, "nothing was downloaded", lambda: Attempt(pulse=pulse))
+    progress.phase(COMPARING)
+    return head
 
 
 def matches(blocks: Iterable[bytes], size: int, version: Version) -> bool:
@@ -122,13 +147,15 @@ def matches(blocks: Iterable[bytes], size: int, version: Version) -> bool:
 
 
 def _blocks(
-    file: FileIO, path: str, deadline: Deadline, callback: Callable[[int], object] | None
+    file: FileIO, path: str, size: int, deadline: Deadline, progress: Progress
 ) -> Iterator[bytes]:
-    reported = time.monotonic()
+    reported, done = time.monotonic(), 0
     while block := file.read(BLOCK):
         yield block
+        done += len(block)
+        progress.phase(COMPARING, done, size)
         if not deadline.allows():
             raise DeadlineExceededError(f"the deadline passed while the existing file {path!r} was being compared")
-        if callback is not None and time.monotonic() - reported >= _TICK:
-            callback(0)
+        if time.monotonic() - reported >= _HEARTBEAT:
+            progress(0)
             reported = time.monotonic()

@@ -66,6 +66,11 @@ class Hasher(threading.Thread):
         return self._spare.pop() if self._spare else memoryview(bytearray(BLOCK))
 
     @property
+    def hashed(self) -> int:
+        """Bytes of the object that have been hashed, or wait in buffers."""
+        return self._next
+
+    @property
     def left(self) -> int:
         """Bytes of the object that have not been hashed, but for those in buffers."""
         assert self._state.plan.size is not None

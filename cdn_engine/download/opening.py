@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from cdn_engine.download.answer import Answer
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import TRANSFER_ERRORS, DeadlineExceededError, StoreProtocolError, explain
+from cdn_engine.phases import OUTAGE, RECEIVING, RETRYING, Progress
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline, no_time_left
@@ -17,7 +18,7 @@ from cdn_engine.wire.pace import Pace
 __all__ = ["Opened", "Opening"]
 
 _TICK = 0.05  # seconds
-_HEARTBEAT = 0.5  # seconds after which the callback is called although nothing has moved
+_HEARTBEAT = 0.5  # seconds after which progress is reported although nothing has moved
 
 # A body that is not whole after the first of these, and will not be within the second, is for more connections.
 _LOOK = 0.05  # seconds
@@ -98,20 +99,21 @@ class Opening:
         remote: The object.
         first: How many bytes to ask for.
         deadline: When the download has to be done.
-        callback: Called with 0 about twice a second; None for no calls.
+        progress: Called with 0 about twice a second; is told when the store is retried.
 
     Thread-safety: for the calling thread.
     """
 
     def __init__(
-        self, remote: RemoteObject, first: int, deadline: Deadline, callback: Callable[[int], object] | None
+        self, remote: RemoteObject, first: int, deadline: Deadline, progress: Progress
     ) -> None:
         self._remote = remote
         self._first = first
         self._deadline = deadline
-        self._callback = callback
+        self._progress = progress
         self._called_at = time.monotonic()
         self._failure: Exception | None = None
+        self._failing_since: float | None = None
         self._ended_by: BaseException | None = None
         self._size = self._done = 0
         self._answered_at: float | None = None
@@ -123,7 +125,7 @@ class Opening:
             attempt, began = Attempt(pulse=self.pulse), time.monotonic()
             try:
                 wanted = {"Range": f"bytes=0-{self._first - 1}"} if ranged else {}
-                return Opened(attempt, began, self._remote.get(attempt, wanted))
+                opened = Opened(attempt, began, self._remote.get(attempt, wanted))
             except Exception as error:
                 if error is self._ended_by:
                     raise
@@ -132,6 +134,10 @@ class Opening:
                     continue
                 failures += 1
                 self._rest(error, failures)
+            else:
+                self._failing_since = None
+                self._progress.phase(RECEIVING)
+                return opened
 
     def read(self, opened: Opened, answer: Answer) -> memoryview | None:
         """Return the object if it is whole in this answer, and comes soon; None if more connections may help."""
@@ -151,12 +157,14 @@ class Opening:
             return None  # others ask for the rest
 
     def pulse(self) -> None:
-        """Call the callback every now and then, and watch the deadline. For waits of the calling thread."""
+        """Report progress every now and then, and watch the deadline. For waits of the calling thread."""
         try:
             now = time.monotonic()
-            if self._callback is not None and now - self._called_at >= _HEARTBEAT:
+            if self._failing_since is not None and now - self._failing_since >= OUTAGE:
+                self._progress.phase(RETRYING)
+            if now - self._called_at >= _HEARTBEAT:
                 self._called_at = now
-                self._callback(0)
+                self._progress(0)
             if not self._deadline.allows():
                 reason = "" if self._failure is None else f"last failure: {explain(self._failure)}; "
                 raise DeadlineExceededError(f"the deadline passed; {reason}{_KEPT}")
@@ -176,6 +184,8 @@ class Opening:
     def _rest(self, error: Exception, failures: int) -> None:
         """Wait until the next attempt, or raise why there is to be none."""
         self._failure = error
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
         pause = retry.delay(error, failures, self._remote.name)
         if pause is None:
             raise error

@@ -107,6 +107,7 @@ class Receiver:
             connection.received += received
             connection.proven = True
             state.transferred += received
+            state.failing_since = None
             state.cpu += cpu - self._cpu
             connection.written += written
             amount = state.plan.wrote(connection.span, written)

@@ -20,6 +20,7 @@ from cdn_engine.download.receipt import Receipt
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import CDNError, StoreProtocolError, UnsafePathError
 from cdn_engine.file_lock import try_lock
+from cdn_engine.phases import FINISHING, Progress
 from cdn_engine.result import TransferResult
 
 __all__ = ["SmallFile", "fetch_small"]
@@ -156,7 +157,7 @@ class SmallFile:
 
 
 def fetch_small(
-    file: SmallFile, remote: RemoteObject, opening: Opening, version: Version, callback: Callable[[int], object] | None
+    file: SmallFile, remote: RemoteObject, opening: Opening, version: Version, progress: Progress
 ) -> TransferResult | Opened | None:
     """Download an object if it is small and comes soon.
 
@@ -165,7 +166,7 @@ def fetch_small(
         remote: The object.
         opening: Its first request.
         version: What is known of the object: the digest that the caller requires, or nothing.
-        callback: Takes the number of bytes received; None for no reports.
+        progress: Takes the number of bytes received.
 
     Returns:
         The result; or the request if it is better carried on the long way; None if that begins it too.
@@ -190,8 +191,9 @@ def fetch_small(
     answer, content = whole
     version.learn(answer)
     _verify(version, content)
-    if callback is not None and content:
-        callback(len(content))
+    if content:
+        progress(len(content))
+    progress.phase(FINISHING)
     receipt = Receipt(remote, file.partial, version)
     file.install(content, receipt.date, opening.pulse)
     receipt.keep()

@@ -11,6 +11,7 @@ from cdn_engine.download.opening import Opened
 from cdn_engine.download.plan import Plan
 from cdn_engine.download.settings import Settings
 from cdn_engine.download.span import Span
+from cdn_engine.phases import FINISHING, OUTAGE, RECEIVING, RETRYING, VERIFYING
 from cdn_engine.shared_state import SharedState
 from cdn_engine.tuner import Tuner
 from cdn_engine.wire.deadline import Deadline
@@ -48,6 +49,7 @@ class State(SharedState):
         lock: Guards everything below.
         if_match: False once the store has refused ``If-Match``.
         failure: The last failure of an attempt, for the deadline's message.
+        failing_since: When the first request failed after bytes had been received; None while they are.
         transferred: Bytes of bodies received.
         cpu: Seconds of CPU time that receiving them has taken.
         resumed_from: Bytes that an earlier call has left.
@@ -75,6 +77,7 @@ class State(SharedState):
         self._share = budget.enter()
         self.if_match = True
         self.failure: BaseException | None = None
+        self.failing_since: float | None = None
         self.transferred = 0
         self.cpu = 0.0
         self.resumed_from = 0
@@ -126,6 +129,19 @@ class State(SharedState):
         if not self.plan.on_disk or not self.resumable:
             return "nothing was kept"
         return f"{self.plan.on_disk} of {self.plan.size} bytes are kept for the next call"
+
+    def phase(self, now: float, hashed: int) -> tuple[str, int, int | None]:
+        """Return what the download is doing, how many bytes have been read in that, and how many the object has.
+
+        Args:
+            now: The time.
+            hashed: Bytes that have been hashed.
+        """
+        with self.lock:
+            if self.plan.complete:
+                return (VERIFYING, hashed, self.plan.size) if self.digest_pending else (FINISHING, 0, self.plan.size)
+            is_failing = self.failing_since is not None and now - self.failing_since >= OUTAGE
+            return (RETRYING if is_failing else RECEIVING), 0, self.plan.size
 
     def take(self, proven: bool) -> Connection | None:
         """Return a request for the next span; None if no further connection is needed.

@@ -22,13 +22,14 @@ from cdn_engine.download.state import State
 from cdn_engine.download.verifier import Verifier
 from cdn_engine.download.worker import Worker
 from cdn_engine.errors import CDNError, DeadlineExceededError, IntegrityError, ObjectChangedError, explain
+from cdn_engine.phases import FINISHING, Progress
 from cdn_engine.result import TransferResult
 from cdn_engine.wire.deadline import Deadline
 
 __all__ = ["Transfer"]
 
 _TICK = 0.05  # seconds between two looks of the calling thread
-_HEARTBEAT = 0.5  # seconds after which the callback is called although nothing has moved
+_HEARTBEAT = 0.5  # seconds after which progress is reported although nothing has moved
 _JOURNAL_INTERVAL = 1.0  # seconds
 _RESTARTS = 3  # an object that is replaced more often during one download is an error
 
@@ -44,7 +45,7 @@ class Transfer:
         partial: The unfinished file, whose lock is held.
         pinned: The digest that the caller requires; None for the one in the object's metadata.
         deadline: When it has to be done.
-        callback: Takes counts of bytes, whose sum is what is on disk; None for no reports.
+        progress: Takes counts of bytes, whose sum is what is on disk, and the phase.
         settings: Sizes and limits.
         opened: The first request, if it has been made already.
 
@@ -57,18 +58,19 @@ class Transfer:
         partial: Partial,
         pinned: str | None,
         deadline: Deadline,
-        callback: Callable[[int], object] | None,
+        progress: Progress,
         settings: Settings,
         opened: Opened | None = None,
     ) -> None:
         self._remote = remote
         self._partial = partial
-        self._callback = callback
+        self._progress = progress
         self._state = State(settings, pinned, deadline, opened)
         self._checkpoint = Checkpoint(remote, self._state, partial)
         self._workers: list[threading.Thread] = []
         self._verifier = Verifier(self._state, partial)
         self._task: DiskTask | None = None
+        self._is_installing = False
         self._saved_at = time.monotonic()
         self._reported = 0
         self._reported_at = time.monotonic()
@@ -115,11 +117,13 @@ class Transfer:
         """Download all missing bytes, verify, install. What arrived before a failure is kept for the next call."""
         self._state.begin()
         self._workers, self._verifier = [], Verifier(self._state, self._partial)
+        self._is_installing = False
         try:
             self._partial.create()
             self._supervise()
             self._join()
             self._verifier.verify(self._pause)
+            self._is_installing = True
             self._wait_for(self._begin(self._install))
         except (Changed, Unranged) as error:
             self._state.stopping = True  # set before anything is called, where another Ctrl-C could come
@@ -166,9 +170,13 @@ class Transfer:
         now = time.monotonic()
         with self._state.lock:
             count, self._reported = self._state.plan.on_disk - self._reported, self._state.plan.on_disk
-        if self._callback is not None and (count or now - self._reported_at >= _HEARTBEAT):
+        if self._is_installing:
+            self._progress.phase(FINISHING, 0, self._state.plan.size)
+        else:
+            self._progress.phase(*self._state.phase(now, self._verifier.hashed))
+        if count or now - self._reported_at >= _HEARTBEAT:
             self._reported_at = now
-            self._callback(count)
+            self._progress(count)
 
     def _start_threads(self) -> None:
         state = self._state

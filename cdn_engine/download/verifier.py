@@ -57,6 +57,11 @@ class Verifier:
         """What is to be joined when the download ends."""
         return [] if self._hasher is None else [self._hasher]
 
+    @property
+    def hashed(self) -> int:
+        """Bytes that have been hashed so far."""
+        return 0 if self._hasher is None else self._hasher.hashed
+
     def look(self) -> None:
         """Begin to hash as soon as that is worth it, and give up what would hold up the download."""
         state = self._state

@@ -1,6 +1,7 @@
 """One thread with one connection: asks for a span, and writes what arrives at its place."""
 
 import threading
+import time
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -82,6 +83,8 @@ class Worker(threading.Thread):
                 state.refuse(len(state.connections) - 1, retry.retry_after(error))
                 return 0.0
             self._failures += 1
+            if state.failing_since is None:
+                state.failing_since = time.monotonic()
             pause = retry.delay(error, self._failures, self._remote.name)
             if pause is None:
                 state.fail(error)

@@ -48,7 +48,8 @@ def upload_fileobj(
             ``Overwrite`` (as in ``CDNManager.store``) and ``Reader`` (a client of the same store that may read).
             ``Overwrite="changed"`` compares the content, and nothing else that is given here.
         Callback: Called in the calling thread with counts of bytes sent, at least about twice a second: 0 when nothing
-            has moved, negative for what has to be sent again. An exception in it ends the upload.
+            has moved, negative for what has to be sent again. An exception in it ends the upload. If it has a
+            method ``phase``, that is called as ``CDNManager.store`` says.
         Config: A ``boto3.s3.transfer.TransferConfig``, all of whose values then apply.
 
     Returns:
@@ -73,8 +74,13 @@ def upload_fileobj(
     state = State(name, Deadline(seconds), Config and Config.max_bandwidth, Callback, aftermath)
     ask = None if reader is None else Requests(reader.store, Bucket, Key, extra, state)
     replacement = Replacement(self.store.url, Bucket, Key, state, overwrite == "changed", ask)
+
+    def on_read(amount: int) -> None:
+        state.read += amount
+        state.report()
+
     try:
-        with open_source(Fileobj, state.report) as source:
+        with open_source(Fileobj, on_read) as source:
             return replacement.carry_out(Transfer(self.store, source, Bucket, Key, extra, state, Config, keep).run)
     except CDNError as error:
         error.subject = name

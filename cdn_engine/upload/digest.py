@@ -11,14 +11,14 @@ __all__ = ["hash_payload"]
 
 
 def hash_payload(
-    blocks: Iterable[memoryview], part: int | None, pulse: Callable[[], object]
+    blocks: Iterable[memoryview], part: int | None, pulse: Callable[[int], object]
 ) -> tuple[str, list[str]]:
     """Return the SHA-256 of a payload and those of its parts, in hex.
 
     Args:
         blocks: The payload. Each block is released before the next is taken.
         part: Bytes of each part but the last; None if the parts' digests are not needed.
-        pulse: Called after each block. An exception in it ends the hashing.
+        pulse: Called with the size of each block that has been hashed. An exception in it ends the hashing.
     """
     if part is not None:
         return _hash_on_two_cores(blocks, _Parts(part), pulse)
@@ -26,12 +26,13 @@ def hash_payload(
     for block in blocks:
         with block:
             whole.update(block)
-        pulse()
+            size = len(block)
+        pulse(size)
     return whole.hexdigest(), []
 
 
 def _hash_on_two_cores(
-    blocks: Iterable[memoryview], parts: "_Parts", pulse: Callable[[], object]
+    blocks: Iterable[memoryview], parts: "_Parts", pulse: Callable[[int], object]
 ) -> tuple[str, list[str]]:
     whole, block = sha256(), memoryview(b"")
     begun: SimpleQueue[memoryview | None] = SimpleQueue()
@@ -53,8 +54,9 @@ def _hash_on_two_cores(
                 done.get()
             else:
                 parts.update(block)
+            size = len(block)
             block.release()
-            pulse()
+            pulse(size)
     finally:
         begun.put(None)
         threads.join([other])

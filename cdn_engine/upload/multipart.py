@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from cdn_engine.errors import ObjectChangedError, OutcomeUnknownError, explain
 from cdn_engine.log import log, logerror
+from cdn_engine.phases import FINISHING, SENDING
 from cdn_engine.upload.completion import Completion
 from cdn_engine.upload.crew import Crew
 from cdn_engine.upload.gauge import Gauge
@@ -98,6 +99,7 @@ class MultipartUpload:
         Args:
             unfinished: The upload to go on with; None to begin one.
         """
+        self._state.enter(SENDING)
         began = time.monotonic()
         upload_id = self._create() if unfinished is None else unfinished.upload_id
         latency = time.monotonic() - began if unfinished is None else _LATENCY
@@ -137,6 +139,7 @@ class MultipartUpload:
         return upload_id
 
     def _complete(self, parts: Parts, completion: Completion, unfinished: Unfinished | None) -> dict[str, Any]:
+        self._state.enter(FINISHING)
         parts.save(at_once=True)
         asked_at = None if unfinished is None else unfinished.completing_at
         self._state.wait_until_reported()

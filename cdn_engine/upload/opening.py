@@ -23,12 +23,12 @@ _LITTLE = 64 << 10  # the same where the system says that there are fewer; of /p
 
 
 @contextlib.contextmanager
-def open_source(source: Any, pulse: Callable[[], None]) -> Iterator[Source]:
+def open_source(source: Any, pulse: Callable[[int], None]) -> Iterator[Source]:
     """Open a payload.
 
     Args:
         source: Bytes-like; a path; or a binary file object, which is read from its current position and stays open.
-        pulse: Called again and again while a source is read. An exception in it ends the reading.
+        pulse: Called with the size of each block that is read. An exception in it ends the reading.
 
     Raises:
         TypeError: It is none of these.
@@ -58,7 +58,7 @@ def open_source(source: Any, pulse: Callable[[], None]) -> Iterator[Source]:
         yield MemorySource(opened.enter_context(octets[start:]))
 
 
-def _open_file(file: Any, opened: contextlib.ExitStack, pulse: Callable[[], None]) -> FileSource | bytearray:
+def _open_file(file: Any, opened: contextlib.ExitStack, pulse: Callable[[int], None]) -> FileSource | bytearray:
     """Return a file as a source, or its content if it is small."""
     if not isinstance(file.read(0), bytes):
         raise _unfit(file)
@@ -77,7 +77,7 @@ def _open_file(file: Any, opened: contextlib.ExitStack, pulse: Callable[[], None
     return FileSource(file, size - origin, identity.watch(file))
 
 
-def _copy(stream: Any, opened: contextlib.ExitStack, pulse: Callable[[], None]) -> FileSource | bytearray:
+def _copy(stream: Any, opened: contextlib.ExitStack, pulse: Callable[[int], None]) -> FileSource | bytearray:
     """Return what a stream brings, from a temporary file if it is more than a little."""
     head = _take(stream, _BLOCK, pulse)
     if len(head) <= _SMALL:
@@ -88,19 +88,19 @@ def _copy(stream: Any, opened: contextlib.ExitStack, pulse: Callable[[], None]) 
     for block in blocks_of(stream):
         copy.write(block)
         size += len(block)
-        pulse()
+        pulse(len(block))
     copy.seek(0)
     return FileSource(copy, size, lambda: None)  # nobody else can change it
 
 
-def _take(file: Any, size: int, pulse: Callable[[], None]) -> bytearray:
+def _take(file: Any, size: int, pulse: Callable[[int], None]) -> bytearray:
     """Read a small file, in blocks of ``size`` bytes, or a little more of one that is not small."""
     content = bytearray()
     for block in blocks_of(file, size):
         content += block
         if len(content) > _SMALL:
             break
-        pulse()
+        pulse(len(block))
     return content
 
 
@@ -114,12 +114,12 @@ def _compare(file: Any, content: bytearray, size: int) -> None:
         raise changed()
 
 
-def _count(file: Any, pulse: Callable[[], None]) -> int:
+def _count(file: Any, pulse: Callable[[int], None]) -> int:
     """Return how many bytes there are: ``seek`` cannot tell for everything that can seek (gzip)."""
     size = 0
     for block in blocks_of(file):
         size += len(block)
-        pulse()
+        pulse(len(block))
     return size
 
 

@@ -132,7 +132,7 @@ class Requests:
             if self._state.ended_by is not None:
                 raise Cut from None
             self._note_lost(operation, body, error)
-            self._state.failure = error
+            self._state.note_failure(error)
             raise
 
     def abort(self, bucket: str, key: str, upload_id: str) -> bool:

@@ -1,12 +1,14 @@
 """What the threads of one upload share: the reason why it ends, its deadline, its pace, and the bytes sent."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Optional
 
 from cdn_engine.errors import DeadlineExceededError, explain
+from cdn_engine.phases import OUTAGE, READING, RETRYING, Progress
 from cdn_engine.shared_state import SharedState
 from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
@@ -31,7 +33,7 @@ class State(SharedState):
         name: Bucket and key, printable, for the log.
         deadline: When the upload has to be done.
         bandwidth: Bytes a second; None for no limit.
-        callback: Takes counts of bytes, in the calling thread; None for no reports.
+        callback: Takes counts of bytes, and maybe the phase, in the calling thread; None for no reports.
         aftermath: The state of what follows the end of the upload: its abort. None for the aftermath itself.
 
     Attributes:
@@ -43,6 +45,9 @@ class State(SharedState):
         ended_by: The exception that ends the upload; None as long as it does not.
         interrupted_by: The exception in the calling thread, such as Ctrl-C, that does; None without one.
         failure: The last failure of an attempt, for the deadline's message.
+        phase: What the upload is doing, one of ``phases``.
+        read: Bytes that have been read or hashed in this phase.
+        size: Bytes of the payload; None as long as that is not known.
         sent: Bytes of bodies sent, those sent again included.
         counted: Bytes that the store has or is being sent, but for those that have to be sent again.
         resumed: Bytes of them that an earlier call had sent.
@@ -67,11 +72,15 @@ class State(SharedState):
         self.deadline = deadline
         self.aftermath = aftermath
         self.pace = Pace(bandwidth)
-        self._callback = callback
+        self._progress = Progress(callback)
         self._attempts: set[Attempt] = set()
         self.ended_by: BaseException | None = None
         self.interrupted_by: BaseException | None = None
         self.failure: BaseException | None = None
+        self._failing_since = -math.inf
+        self.phase = READING
+        self.read = 0
+        self.size: int | None = None
         self.needs_md5 = False
         self.in_calling_thread = False
         self.sent = 0
@@ -124,6 +133,22 @@ class State(SharedState):
             self.wait_for_news(min(left, _TICK))
             self.pulse()
         return False
+
+    def note_failure(self, error: BaseException) -> None:
+        """Take note that an attempt has failed."""
+        with self.lock:
+            self.failure = error
+            if self._failing_since <= self.moved_at:
+                self._failing_since = time.monotonic()
+
+    def enter(self, phase: str) -> None:
+        """Begin a phase. The calling thread reports it."""
+        self.phase, self.read = phase, 0
+
+    def note_read(self, amount: int) -> None:
+        """Take note of bytes that have been read in this phase, and keep watch. For the calling thread."""
+        self.read += amount
+        self.pulse()
 
     def out_of_time(self) -> DeadlineExceededError:
         """Return the failure of an upload whose deadline has passed, or will before another attempt."""
@@ -228,13 +253,15 @@ class State(SharedState):
     def report(self) -> None:
         """Call the callback with what has been counted since the last call."""
         now = time.monotonic()
+        is_failing = self.failure is not None and self.moved_at < self._failing_since <= now - OUTAGE
+        name, read = (RETRYING, 0) if is_failing else (self.phase, self.read)
+        self._progress.phase(name, read, self.size)
         with self.lock:
             amount = self._to_report_first or self.counted - self._reported
             self._to_report_first = 0
         if amount or now - self._reported_at > _LONGEST_SILENCE:
             self._reported_at = now
-            if self._callback is not None:
-                self._callback(amount)
+            self._progress(amount)
             with self.lock:
                 self._reported += amount
                 self._changed.notify_all()  # whoever waits in ``wait_until_reported``

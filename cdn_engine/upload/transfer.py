@@ -6,6 +6,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 
 from cdn_engine.errors import ObjectExistsError, OutcomeUnknownError, explain
+from cdn_engine.phases import HASHING, SENDING, WAITING
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.body import Body
 from cdn_engine.upload.caller import carry_out
@@ -73,6 +74,7 @@ class Transfer:
             find: Called with the payload's digest and size. What it returns is the result; None to upload.
         """
         requests = None
+        self._state.size = self._source.size
         try:
             layout = self._layout() if self._source.size > Layout.threshold(self._config) else None
             sha256, digests = self._hash(layout)
@@ -101,7 +103,8 @@ class Transfer:
         """Return the digest of the payload, and those of its parts if something will be compared with them."""
         needs_parts = self._store.signs_payload or not self._source.is_sure
         part = layout.part if layout is not None and needs_parts else None
-        digests = hash_payload(self._source.blocks(), part, self._state.pulse)
+        self._state.enter(HASHING)
+        digests = hash_payload(self._source.blocks(), part, self._state.note_read)
         self._state.moved_at = time.monotonic()
         return digests
 
@@ -109,6 +112,7 @@ class Transfer:
         """Upload in one request, which this thread makes; in parts if connections break."""
         source, state = self._source, self._state
         breaks = _BREAKS if source.size else None
+        state.enter(SENDING)
         state.in_calling_thread = True
         try:
             return requests.call("PutObject", lambda: Body(source, 0, source.size, state, sha256), breaks)
@@ -145,11 +149,17 @@ class Transfer:
         return Journal(self._store.url, self._bucket, self._key, sha256, begins)
 
     def _acquire(self, journal: Journal) -> bool:
-        self._state.in_calling_thread = True
+        state = self._state
+
+        def wait(seconds: float) -> bool:
+            state.enter(WAITING)
+            return state.wait(seconds)
+
+        state.in_calling_thread = True
         try:
-            return journal.acquire(self._state.name, self._state.wait)
+            return journal.acquire(state.name, wait)
         finally:
-            self._state.in_calling_thread = False
+            state.in_calling_thread = False
 
     def _result(self, sha256: str, answer: dict[str, Any]) -> TransferResult:
         state = self._state

@@ -22,7 +22,7 @@ def test_digests_are_those_of_the_payload_and_of_its_parts(part, block):
     payload = payload_of(1000)
     blocks = (memoryview(payload)[start:start + block] for start in range(0, len(payload), block))
     parts = [sha256(payload[start:start + part]) for start in range(0, len(payload), part)]
-    assert hash_payload(blocks, part, lambda: None) == (sha256(payload), parts)
+    assert hash_payload(blocks, part, lambda _: None) == (sha256(payload), parts)
 
 
 def test_digests_are_made_without_a_thread_where_there_is_none(monkeypatch):
@@ -31,11 +31,11 @@ def test_digests_are_made_without_a_thread_where_there_is_none(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", no_start)
     blocks = [memoryview(b"abc"), memoryview(b"abc")]
-    assert hash_payload(blocks, 3, lambda: None) == (sha256(b"abcabc"), [sha256(b"abc")] * 2)
+    assert hash_payload(blocks, 3, lambda _: None) == (sha256(b"abcabc"), [sha256(b"abc")] * 2)
 
 
 def test_exception_in_the_pulse_ends_the_hashing():
-    def pulse():
+    def pulse(_):
         raise InterruptedError
 
     blocks = iter([memoryview(b"abc"), memoryview(b"abc")])
