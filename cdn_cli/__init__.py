@@ -13,7 +13,16 @@ from argparse import Namespace
 
 from cdn_cli.arguments import options_first
 from cdn_cli.completion import complete
-from cdn_cli.console import FAILED, USAGE, UsageError, complain, complain_about_output, flush, status_of_signal
+from cdn_cli.console import (
+    FAILED,
+    USAGE,
+    UsageError,
+    complain,
+    complain_about_output,
+    flush,
+    reason_of,
+    status_of_signal,
+)
 from cdn_cli.parser import build_parser, valued_options
 
 __all__ = ["main"]
@@ -53,8 +62,23 @@ def _parse(arguments: list[str] | None) -> Namespace:
 
 
 def _run(options: Namespace) -> int:
+    from cdn_cli.log_file import logging_to, record
+
     if reconfigure := getattr(sys.stdout, "reconfigure", None):  # a StringIO has none
         reconfigure(errors="backslashreplace")  # as stderr does: a key may contain what the encoding lacks
+    try:
+        with logging_to(options.log_file, options.command):
+            status = _carry_out(options)
+            record({"event": "ended", "status": status})
+            return status
+    except UsageError as error:  # the log file cannot be written
+        complain(error.args[0])
+        return USAGE
+
+
+def _carry_out(options: Namespace) -> int:
+    from cdn_cli.log_file import record
+
     try:
         import cdn_engine  # noqa: F401 - first, because it reports a foreign module `constants` in one sentence
 
@@ -63,6 +87,7 @@ def _run(options: Namespace) -> int:
     except UsageError as error:
         for problem in error.args:
             complain(problem)
+            record({"event": "error", "reason": problem})
         return USAGE
     except KeyboardInterrupt as error:
         complain("interrupted")
@@ -71,4 +96,5 @@ def _run(options: Namespace) -> int:
         return FAILED  # whoever read our output has gone
     except Exception as error:
         complain(error, traceback=options.verbose)
+        record({"event": "error", "reason": reason_of(error)})
         return FAILED

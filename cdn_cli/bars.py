@@ -1,119 +1,128 @@
 """Shows the progress of a batch as bars on a terminal, drawn by rich."""
 
 import sys
-from collections.abc import Sequence
-from typing import Self
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from cdn_cli.console import printable, size_text
-from cdn_cli.progress import LinesDisplay
+from cdn_cli.console import printable, size_text, sizes_text
+from cdn_cli.layout import Layout, Widths, lay_out
+from cdn_cli.lines import LinesDisplay
+from cdn_cli.motion import Motion
+from cdn_cli.status import Status, status_of
 from cdn_cli.transfer import Transfer
-from cdn_manager import TransferResult
 
 __all__ = ["BarsDisplay"]
 
-_NAME_WIDTH = 32  # characters of a bar's name, so that the bar and its figures fit into a line of 100
+_FRAMES = 10  # a second
 
 
-class _Bar:
-    """What a running transfer has moved, and the bar that shows it."""
+class _Row(NamedTuple):
+    """One bar, and what stands beside it."""
 
-    def __init__(self, size: int | None) -> None:
-        self.size = size
-        self.bytes = 0
-        self.resumed = 0
-        self.task: TaskID | None = None
+    name: str
+    share: float | None  # of the bytes; None if that is not known
+    sizes: str
+    status: Status
+    note: str
 
 
 class BarsDisplay(LinesDisplay):
     """Draws a bar for each running transfer, and one for all of them.
 
-    The threads of the pool only count. What they have counted is shown once in a moment, and a transfer that has ended
-    before the second moment gets no bar: rich takes longer to draw one than a small object takes.
+    A transfer that has ended before the second moment gets no bar: rich takes longer to draw one than a small object
+    takes.
     """
 
-    wants_sizes = True
-
-    def __init__(self, transfers: Sequence[Transfer], verbose: bool, console: Console) -> None:
-        super().__init__(transfers, verbose)
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=console,
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),
+    def __init__(
+        self,
+        bucket: str,
+        transfers: Sequence[Transfer],
+        verbose: bool,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(bucket, transfers, verbose, clock)
+        self._seen: set[Transfer] = set()  # those that ran a moment ago
+        self._shown: set[Transfer] = set()
+        self._live = Live(
+            self, console=console, refresh_per_second=_FRAMES, transient=True, redirect_stdout=sys.stdout.isatty()
         )
-        self.bars: dict[Transfer, _Bar] = {}  # of the transfers that run
-        self.seen: set[Transfer] = set()  # those that ran a moment ago
-        self.reused = 0  # bytes of earlier runs that the bar for all of them knows of
-        self.overall = self.progress.add_task(self.files(), total=self.total, note="", visible=self.count > 1)
 
     def __enter__(self) -> Self:
-        self.progress.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def begin(self, transfer: Transfer) -> None:
-        self.bars[transfer] = _Bar(transfer.size)
-
-    def expect(self, transfer: Transfer, size: int | None) -> None:
-        super().expect(transfer, size)
-        self.bars[transfer].size = size
-
-    def resume(self, transfer: Transfer, count: int) -> None:
-        super().resume(transfer, count)
-        self.bars[transfer].bytes += count
-        self.bars[transfer].resumed = count
-
-    def advance(self, transfer: Transfer, count: int) -> None:
-        super().advance(transfer, count)
-        self.bars[transfer].bytes += count
-
-    def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
-        super().finish(transfer, result, seconds)
-        self._remove(transfer)
-
-    def fail(self, transfer: Transfer, error: BaseException) -> None:
-        super().fail(transfer, error)
-        self._remove(transfer)
+        self._live.stop()
 
     def tick(self) -> None:
-        """Bring the bars up to date; rich draws them in a thread of its own."""
-        running = self.bars.copy()
-        for transfer in running.keys() & self.seen:
-            self._show(transfer, running[transfer])
-        self.seen = set(running)
-        if self.resumed != self.reused:
-            self.reused = self.resumed
-            self.progress.reset(self.overall, completed=self.bytes)  # an update would count them for the speed
-        self.progress.update(self.overall, description=self.files(), total=self.total, completed=self.bytes)
+        """Measure; rich draws in a thread of its own."""
+        with self.lock:
+            self.measure()
+            self._shown = self._seen & self.running.keys()
+            self._seen = set(self.running)
 
-    def _show(self, transfer: Transfer, bar: _Bar) -> None:
-        if bar.task is None:
-            name = printable(transfer.key)
-            if len(name) > _NAME_WIDTH:
-                name = f"…{name[1 - _NAME_WIDTH :]}"
-            bar.task = self.progress.add_task(name, note="")
-        note = f"{size_text(bar.resumed)} resumed" if bar.resumed else ""
-        self.progress.update(bar.task, total=bar.size, completed=bar.bytes, note=note)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with self.lock:
+            rows = self._rows()
+        if rows:
+            yield _table(rows, lay_out(_widths(rows), options.max_width))
 
-    def _remove(self, transfer: Transfer) -> None:
-        bar = self.bars.pop(transfer)
-        if bar.task is not None:
-            self.progress.remove_task(bar.task)
+    def _rows(self) -> list[_Row]:
+        now = self.clock()
+        rows = [_row(self.files(), self.total, now)] if self.count > 1 else []
+        for transfer, motion in self.running.items():
+            if transfer in self._shown:
+                note = f"{size_text(motion.resumed)} resumed" if motion.resumed else ""
+                rows.append(_row(printable(transfer.key), motion, now, note))
+        return rows
+
+
+def _row(name: str, motion: Motion, now: float, note: str = "") -> _Row:
+    there = max(0, motion.bytes)  # negative for a moment, if a part is sent again
+    share = min(1.0, there / motion.size) if motion.size else None
+    return _Row(name, share, sizes_text(there, motion.size), status_of(motion, now), note)
+
+
+def _widths(rows: list[_Row]) -> Widths:
+    return Widths(
+        max(cell_len(row.name) for row in rows),
+        max(len(row.sizes) for row in rows),
+        max(len(row.status.rate) for row in rows),
+        max(len(row.status.short) for row in rows),
+        max(len(row.note) for row in rows),
+    )
+
+
+def _table(rows: list[_Row], layout: Layout) -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for width in filter(None, layout):
+        table.add_column(width=width, no_wrap=True, overflow="crop")
+    for row in rows:
+        cells: list[RenderableType] = [
+            Text(_shorten(row.name, layout.name)),
+            ProgressBar(1.0, row.share or 0.0, layout.bar),
+            Text(row.sizes, "progress.download", justify="right"),
+            Text(row.status.rate, "progress.data.speed", justify="right"),
+            Text(row.status.short, "progress.remaining"),
+            Text(row.note),
+        ]
+        table.add_row(*(cell for cell, width in zip(cells, layout, strict=True) if width))
+    return table
+
+
+def _shorten(name: str, columns: int) -> str:
+    """Leave out the beginning of a name that is too long: how it ends tells more."""
+    if cell_len(name) <= columns:
+        return name
+    while cell_len(name) >= columns:
+        name = name[1:]
+    return f"…{name}"

@@ -13,8 +13,10 @@ from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from cdn_cli.console import say
 from cdn_cli.direction import Direction
+from cdn_cli.motion import MovingTime
 from cdn_cli.progress import Display
 from cdn_cli.transfer import Transfer
+from cdn_engine.phases import COMPARING
 from cdn_engine.wire.tls import ca_bundle
 from cdn_manager import CDNError, TransferResult
 
@@ -41,6 +43,36 @@ class Interrupted(Exception):
     """Ends a transfer from within its progress callback."""
 
 
+class _Reports:
+    """What the engine tells of one transfer: its progress callback.
+
+    Args:
+        batch: The batch.
+        transfer: The transfer.
+    """
+
+    def __init__(self, batch: "Batch", transfer: Transfer) -> None:
+        self._batch = batch
+        self._transfer = transfer
+        self._phase = ""
+        self._is_told_to_end = False
+
+    def __call__(self, count: int) -> None:
+        self._end_if_asked()
+        if count:  # else the engine only asks whether to go on
+            self._batch.count(self._transfer, count, self._phase == COMPARING)
+
+    def phase(self, name: str, read: int, size: int | None) -> None:
+        self._end_if_asked()
+        self._phase = name
+        self._batch.enter(self._transfer, name, read, size)
+
+    def _end_if_asked(self) -> None:
+        if self._batch.is_ending() and not self._is_told_to_end:
+            self._is_told_to_end = True  # once only: the engine reports again while it tidies up the partial file
+            raise Interrupted
+
+
 class Batch:
     """Some transfers, each of which may fail without affecting the others.
 
@@ -64,6 +96,7 @@ class Batch:
         unreachable: True if it gave up because nothing could connect to the store.
         error: The exception of the display that ended it, or None.
         seconds: How long all of it took.
+        moving: How long bytes moved: without the time for digests, for other processes, and for the disk at the end.
     """
 
     def __init__(
@@ -85,6 +118,7 @@ class Batch:
         self.unreachable = False
         self.error: Exception | None = None
         self.seconds = 0.0
+        self.moving = MovingTime()
         self._waiting = deque(self.transfers)
         self._threads: list[threading.Thread] = []
         self._outcomes: deque[tuple[Transfer, _Outcome, float]] = deque()  # not recorded yet
@@ -121,11 +155,12 @@ class Batch:
 
         Args:
             transfer: The transfer.
-            size: Its size in bytes, None if it is not known.
+            size: Its size in bytes, None if it is not known yet.
             kept: Bytes that an earlier run left behind; the first progress may report these.
         """
         self._kept[transfer] = kept
-        self.display.expect(transfer, size)
+        if size is not None:
+            self.display.expect(transfer, size)
 
     @property
     def running(self) -> int:
@@ -176,28 +211,30 @@ class Batch:
             outcome: _Outcome
             try:
                 self.display.begin(transfer)
-                outcome = self.move(transfer, self._progress_of(transfer))
+                outcome = self.move(transfer, _Reports(self, transfer))
             except BaseException as error:
                 outcome = error
+            self.moving.note(transfer, "", time.monotonic())
             self._outcomes.append((transfer, outcome, time.monotonic() - began))
 
-    def _progress_of(self, transfer: Transfer) -> Progress:
-        told_to_end = False
+    def is_ending(self) -> bool:
+        """Return True if running transfers are to end."""
+        return self._stopping
 
-        def progress(count: int) -> None:
-            nonlocal told_to_end
-            if self._stopping and not told_to_end:
-                told_to_end = True  # once only: the engine reports again while it tidies up the partial file
-                raise Interrupted
-            if not count:
-                return  # nothing has moved: the engine asks whether to go on
-            if count == self._kept.pop(transfer, None):
-                self.display.resume(transfer, count)
-            else:
-                self._received = True
-                self.display.advance(transfer, count)
+    def count(self, transfer: Transfer, count: int, is_there: bool) -> None:
+        """Count bytes of a transfer that have moved, or are there and need not be moved."""
+        if count == self._kept.pop(transfer, None) or is_there:
+            self.display.resume(transfer, count)
+        else:
+            self._received = True
+            self.display.advance(transfer, count)
 
-        return progress
+    def enter(self, transfer: Transfer, phase: str, read: int, size: int | None) -> None:
+        """Take note of the phase of a transfer, and of its size."""
+        self.moving.note(transfer, phase, time.monotonic())
+        self.display.enter(transfer, phase, read)
+        if size is not None:
+            self.display.expect(transfer, size)
 
     def _is_at_work(self) -> bool:
         return bool(self._threads or self._outcomes)

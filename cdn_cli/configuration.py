@@ -87,5 +87,6 @@ class _ConsoleHandler(logging.Handler):
 
 def _show_log(level: int) -> None:
     logger = logging.getLogger("cdn_manager")
-    logger.setLevel(level)
-    logger.handlers = [_ConsoleHandler()]
+    logger.setLevel(logging.INFO)
+    logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, _ConsoleHandler)]
+    logger.addHandler(_ConsoleHandler(level))

@@ -21,9 +21,11 @@ __all__ = [
     "print_event",
     "printable",
     "rate_text",
+    "reason_of",
     "say",
     "seconds_text",
     "size_text",
+    "sizes_text",
     "status_of_signal",
 ]
 
@@ -74,7 +76,7 @@ def complain(problem: BaseException | str, subject: str = "", traceback: bool = 
     """
     if isinstance(problem, BaseException) and traceback:
         _print_traceback(problem)
-    say(subject + (problem if isinstance(problem, str) else _reason(problem)))
+    say(subject + (problem if isinstance(problem, str) else reason_of(problem)))
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -93,7 +95,8 @@ def complain_about_output(error: BaseException, traceback: bool = False) -> None
         complain(error, "the output cannot be written: ", traceback)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return in one line why something failed."""
     try:
         from cdn_engine.errors import explain
     except Exception:  # the engine cannot be imported, which is what `error` reports
@@ -134,6 +137,17 @@ def size_text(count: int) -> str:
             return f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def sizes_text(there: int, size: int | None) -> str:
+    """Return how much is there of how much, in one unit: ``46.5/90.9 MB``, ``46.5 MB`` if the whole is not known."""
+    if size is None:
+        return size_text(there)
+    whole = size_text(size)
+    unit = whole.partition(" ")[2]
+    factor = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}.get(unit)
+    part = f"{there}" if factor is None else f"{there / factor:.1f}"
+    return f"{part:>{whole.index(' ')}}/{whole}"  # as wide in the beginning as at the end
 
 
 def seconds_text(seconds: float) -> str:

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from cdn_cli.console import Output
-from cdn_cli.progress import Display, JsonDisplay, LinesDisplay
+from cdn_cli.lines import LinesDisplay
+from cdn_cli.progress import Display, JsonDisplay
 from cdn_cli.transfer import Transfer
 
 __all__ = ["choose"]
@@ -19,9 +20,9 @@ def choose(output: Output, bucket: str, transfers: Sequence[Transfer]) -> Displa
         transfers: All transfers of the batch.
     """
     if output.json:
-        return JsonDisplay(bucket)
+        return JsonDisplay(bucket, transfers, output.quiet)
     if output.quiet:
-        return Display()
+        return Display(bucket)
     if sys.stderr.isatty():
         try:
             from rich.console import Console
@@ -32,5 +33,5 @@ def choose(output: Output, bucket: str, transfers: Sequence[Transfer]) -> Displa
         else:
             console = Console(stderr=True, soft_wrap=True)  # a message above the bars stays one line
             if not console.is_dumb_terminal:  # one that cannot move its cursor
-                return BarsDisplay(transfers, output.verbose, console)
-    return LinesDisplay(transfers, output.verbose)
+                return BarsDisplay(bucket, transfers, output.verbose, console)
+    return LinesDisplay(bucket, transfers, output.verbose)

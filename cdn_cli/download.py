@@ -21,13 +21,10 @@ from cdn_engine.download import bytes_kept
 from cdn_engine.download.existing import is_there
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.paths import Target, local_path, path_below
-from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
-from cdn_manager import TRANSFER_ERRORS, TransferResult, UnsafePathError
+from cdn_manager import TransferResult, UnsafePathError
 
 __all__ = ["run"]
-
-_SIZE_TIMEOUT = 5  # seconds; a bar without a size is better than a store that is silent for longer
 
 
 def run(options: Namespace) -> int:
@@ -55,14 +52,8 @@ def run(options: Namespace) -> int:
 
         def move(transfer: Transfer, progress: Progress) -> TransferResult:
             path = place.path_of(transfer.key)
-            size = transfer.size
-            if size is None and batch.display.wants_sizes:
-                size = _object_size(client, bucket, transfer.key)
-            batch.expect(transfer, size, bytes_kept(path))
-            result = manager.fetch(bucket, transfer.key, path, progress, options.sha256)
-            if result.skipped:
-                batch.display.advance(transfer, -result.size)  # the display itself counts it, and as not moved
-            return result
+            batch.expect(transfer, transfer.size, bytes_kept(path))
+            return manager.fetch(bucket, transfer.key, path, progress, options.sha256)
 
         def decide(transfer: Transfer) -> Decision:
             return _decide(client, bucket, transfer, place.path_of(transfer.key), options.sha256)
@@ -156,16 +147,6 @@ def _refuse(keys: dict[str, int | None]) -> dict[str, str]:
             content = "content" if size is None else f"{size_text(size)} of content"
             refused[key] = f"it has {content}, but ends with '/' as only a directory does: store it under another key"
     return refused
-
-
-def _object_size(client: Any, bucket: str, key: str) -> int | None:
-    """Return the size of an object in bytes, None if the store does not say."""
-    try:
-        answer = client.store.call("HeadObject", {"Bucket": bucket, "Key": key}, Attempt(_SIZE_TIMEOUT))
-    except TRANSFER_ERRORS:
-        return None  # the download itself will say why, and better: the answer to a HEAD has no body
-    size: int | None = answer.get("ContentLength")
-    return size
 
 
 def _decide(client: Any, bucket: str, transfer: Transfer, path: str | Target, sha256: str | None) -> Decision:

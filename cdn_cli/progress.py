@@ -1,29 +1,34 @@
-"""Shows the progress of a batch as JSON or plain lines."""
+"""What a batch tells of its transfers, as JSON and in the log file; the base of what shows its progress to people."""
 
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
-from cdn_cli.console import files_text, print_event, printable, rate_text, seconds_text, size_text
+from cdn_cli.console import files_text, print_event
+from cdn_cli.events import done_event, failed_event, progress_event
+from cdn_cli.log_file import record
+from cdn_cli.motion import Motion, is_moving
 from cdn_cli.transfer import Transfer
-from cdn_engine.errors import explain
 from cdn_manager import TransferResult
 
-__all__ = ["Display", "JsonDisplay", "LinesDisplay"]
+__all__ = ["CountingDisplay", "Display", "JsonDisplay"]
 
-_INTERVAL = 10.0  # seconds between two lines
+_INTERVAL = 1.0  # seconds between two events about the same transfer
 
 
 class Display:
-    """Shows nothing; the base class of the others.
+    """Shows nothing, and only keeps what has ended in the log file; the base class of the others.
 
-    ``begin``, ``expect``, ``resume`` and ``advance`` are called in the threads of the pool, the others in the main
-    thread.
+    ``begin``, ``expect``, ``resume``, ``advance`` and ``enter`` are called in the threads of the pool, the others in
+    the main thread.
+
+    Args:
+        bucket: The bucket.
     """
 
-    wants_sizes = False  # True if it is worth a request to learn the size of an object
+    def __init__(self, bucket: str = "") -> None:
+        self.bucket = bucket
 
     def __enter__(self) -> Self:
         return self
@@ -34,108 +39,162 @@ class Display:
     def begin(self, transfer: Transfer) -> None:
         """A transfer begins."""
 
-    def expect(self, transfer: Transfer, size: int | None) -> None:
-        """The size of a transfer is now known; None if the store does not say."""
+    def expect(self, transfer: Transfer, size: int) -> None:
+        """The size of a transfer is now known."""
 
     def resume(self, transfer: Transfer, count: int) -> None:
-        """Bytes of an earlier run are being reused."""
+        """Bytes are there that need not be moved, such as those of an earlier run."""
 
     def advance(self, transfer: Transfer, count: int) -> None:
         """More bytes were moved; negative if some have to be moved again."""
 
+    def enter(self, transfer: Transfer, phase: str, read: int) -> None:
+        """A transfer is in this phase, and has read so many bytes in it."""
+
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
         """A transfer has succeeded."""
+        record(done_event(transfer, result, seconds))
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:
         """A transfer has failed."""
+        record(failed_event(self.bucket, transfer, error))
 
     def tick(self) -> None:
         """A moment has passed, and what has ended in it was told."""
 
 
-class JsonDisplay(Display):
-    """Prints one JSON object for each transfer that has ended."""
+class CountingDisplay(Display):
+    """Counts what each transfer moves, and all of them.
 
-    def __init__(self, bucket: str) -> None:
-        self.bucket = bucket
+    Args:
+        bucket: The bucket.
+        transfers: All transfers of the batch.
+        clock: Returns the time in seconds.
 
-    def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
-        event = {"event": "done", "path": transfer.path, **result._asdict(), "seconds": round(seconds, 3)}
-        print_event(event)
+    Attributes:
+        running: The state of each transfer that runs.
+        total: That of all of them.
+        done: How many have succeeded.
+        failed: How many have failed.
+    """
 
-    def fail(self, transfer: Transfer, error: BaseException) -> None:
-        event = {"event": "failed", "bucket": self.bucket, "key": transfer.key, "path": transfer.path,
-                 "error": type(error).__name__, "reason": explain(error)}  # fmt: skip
-        print_event(event)
-
-
-class LinesDisplay(Display):
-    """Prints a line from time to time."""
-
-    def __init__(self, transfers: Sequence[Transfer], verbose: bool) -> None:
-        self.verbose = verbose
+    def __init__(self, bucket: str, transfers: Sequence[Transfer], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(bucket)
+        self.clock = clock
         self.count = len(transfers)
-        self.unknown = {transfer for transfer in transfers if transfer.size is None}
-        self.known = sum(transfer.size or 0 for transfer in transfers)
-        self.done = 0
-        self.failed = 0
+        self.done = self.failed = 0
         self.lock = threading.RLock()
-        self.bytes = 0
-        self.resumed = 0
-        self.began = self.printed = time.monotonic()
+        self.running: dict[Transfer, Motion] = {}
+        self._unknown = {transfer for transfer in transfers if transfer.size is None}
+        self._known = sum(transfer.size or 0 for transfer in transfers)
+        self.total = Motion()
+        self._sum_up(0)
 
-    @property
-    def total(self) -> int | None:
-        """The bytes of all transfers; None while the size of one is not known."""
-        return None if self.unknown else self.known
+    def _sum_up(self, more: int) -> None:
+        self._known += more
+        self.total.size = None if self._unknown else self._known
 
-    def expect(self, transfer: Transfer, size: int | None) -> None:
+    def begin(self, transfer: Transfer) -> None:
         with self.lock:
-            if transfer in self.unknown and size is not None:
-                self.unknown.remove(transfer)
-                self.known += size
+            self.running[transfer] = Motion(transfer.size)
+
+    def expect(self, transfer: Transfer, size: int) -> None:
+        with self.lock:
+            if transfer in self.running:
+                self.running[transfer].size = size
+            if transfer in self._unknown:
+                self._unknown.remove(transfer)
+                self._sum_up(size)
 
     def resume(self, transfer: Transfer, count: int) -> None:
         with self.lock:
-            self.bytes += count
-            self.resumed += count
+            self.running[transfer].resume(count)
+            self.total.resume(count)
 
     def advance(self, transfer: Transfer, count: int) -> None:
         with self.lock:
-            self.bytes += count
+            self.running[transfer].advance(count)
+            self.total.advance(count)
+
+    def enter(self, transfer: Transfer, phase: str, read: int) -> None:
+        with self.lock:
+            self.running[transfer].enter(phase, read, self.clock())
 
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
-        self.done += 1
-        self.expect(transfer, result.size)
-        if result.skipped:
-            self.resume(transfer, result.size)
-        if self.verbose:
-            resumed = f", {size_text(result.resumed_from)} from an earlier run" if result.resumed_from else ""
-            unverified = "" if result.verified or result.sha256 else ", not verified"
-            moved = ", unchanged" if result.skipped else f" in {seconds_text(seconds)}"
-            line = f"{transfer.key}: {size_text(result.size)}{moved}{resumed}{unverified}"
-            print(printable(line), flush=True)
+        super().finish(transfer, result, seconds)
+        with self.lock:
+            self.done += 1
+            self.expect(transfer, result.size)
+            motion = self.running.pop(transfer)
+            if result.skipped:
+                self.total.resume(result.size - motion.bytes)
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:
-        self.failed += 1
-        self.expect(transfer, 0)
+        super().fail(transfer, error)
+        with self.lock:
+            self.failed += 1
+            motion = self.running.pop(transfer)
+            self.expect(transfer, motion.bytes)
+            self._sum_up(min(0, motion.bytes - (motion.size or 0)))  # the rest of it will not be moved
 
     def tick(self) -> None:
-        now = time.monotonic()
-        if now - self.printed < _INTERVAL:
-            return
-        self.printed = now
-        moved, seconds, total = self.bytes - self.resumed, now - self.began, self.total
-        parts = [self.files(), size_text(max(0, self.bytes))]  # negative for a moment, if a part is sent again
-        if total is not None:
-            parts[-1] += f" of {size_text(max(total, self.bytes))}"  # an object may have grown since it was listed
-        if rate := rate_text(moved, seconds):
-            parts.append(rate)
-            if total is not None:
-                left = max(0, total - self.bytes) * seconds / moved
-                parts.append(f"{int(left) // 60}:{int(left) % 60:02} left")
-        print(*parts, sep=", ", file=sys.stderr, flush=True)
+        self.measure()
+
+    def measure(self) -> None:
+        """Take a sample for each rate, and find out what all of it is doing."""
+        with self.lock:
+            now = self.clock()
+            for motion in self.running.values():
+                motion.look(now)
+            if self.running:
+                first = next((one for one in self.running.values() if is_moving(one.phase)), None)
+                first = first or next(iter(self.running.values()))
+                self.total.enter(first.phase, first.read if self.count == 1 else 0, now)
+                self.total.since = first.since
+            self.total.look(now)
 
     def files(self) -> str:
         """Return how many files are done, and how many have failed."""
         return f"{self.done} of {files_text(self.count)}" + (f", {self.failed} failed" if self.failed else "")
+
+
+class JsonDisplay(CountingDisplay):
+    """Prints one JSON object for each transfer that has ended, and once a second one for each that runs."""
+
+    def __init__(
+        self, bucket: str, transfers: Sequence[Transfer], quiet: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(bucket, transfers, clock)
+        self._quiet = quiet
+        self._told_at: dict[Transfer | None, float] = {None: clock()}  # None is all of them
+
+    def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
+        super().finish(transfer, result, seconds)
+        print_event(done_event(transfer, result, seconds))
+
+    def fail(self, transfer: Transfer, error: BaseException) -> None:
+        super().fail(transfer, error)
+        print_event(failed_event(self.bucket, transfer, error))
+
+    def tick(self) -> None:
+        super().tick()
+        if self._quiet:
+            return
+        with self.lock:
+            now = self.clock()
+            events = [
+                progress_event(motion, bucket=self.bucket, key=transfer.key, path=transfer.path)
+                for transfer, motion in self.running.items() if self._is_due(transfer, now)
+            ]  # fmt: skip
+            self._told_at = {one: at for one, at in self._told_at.items() if one is None or one in self.running}
+            if self._is_due(None, now):
+                events.append({**progress_event(self.total), "event": "total", "files": self.count,
+                               "done": self.done, "failed": self.failed})  # fmt: skip
+        for event in events:
+            print_event(event)
+
+    def _is_due(self, transfer: Transfer | None, now: float) -> bool:
+        if now - self._told_at.setdefault(transfer, now) < _INTERVAL:
+            return False
+        self._told_at[transfer] = now
+        return True

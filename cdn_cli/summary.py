@@ -1,6 +1,7 @@
 """Runs a batch and reports how it ended."""
 
 import os
+import time
 from typing import Any
 
 from cdn_cli.batch import Batch
@@ -18,6 +19,7 @@ from cdn_cli.console import (
     size_text,
     status_of_signal,
 )
+from cdn_cli.log_file import record
 
 __all__ = ["run_and_report", "summary_text"]
 
@@ -42,6 +44,7 @@ def run_and_report(batch: Batch, bucket: str, output: Output) -> int:
             else:
                 status = status_of_signal(batch.signal)  # the terminal is gone: nobody can be told
         if batch.running:
+            record({"event": "ended", "status": status})
             os._exit(flush(status))  # exiting normally would wait for threads that wait for a dead connection
     return status
 
@@ -52,6 +55,7 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
         return FAILED
     count = len(batch.transfers)
     summary = _summarize(batch)
+    record(summary)
     if output.json:
         print_event(summary)
     elif not output.quiet:
@@ -84,6 +88,7 @@ def _summarize(batch: Batch) -> dict[str, Any]:
         "transferred": sum(result.transferred for result in results),
         "resumed": sum(result.resumed_from for result in results),
         "seconds": round(batch.seconds, 3),
+        "moving_seconds": round(min(batch.moving.seconds(time.monotonic()), batch.seconds), 3),
     }
 
 
@@ -102,7 +107,7 @@ def summary_text(summary: dict[str, Any], count: int, verb: str) -> str:
         size = summary["transferred"] + summary["resumed"] if skipped else summary["size"]
         text += f", {size_text(size)} in {seconds_text(seconds)}"
         if done == count and size:  # otherwise it also took time to move what is not counted
-            rate = rate_text(summary["transferred"], seconds)
+            rate = rate_text(summary["transferred"], summary["moving_seconds"])
             if not summary["transferred"]:
                 rate = "nothing had to be transferred"
             text += f" ({rate})" if rate else ""

@@ -19,10 +19,11 @@ commands:"""
 _OPTIONS = """
 options of every command:
   --config FILE           credentials file   --json      a JSON object per line
-  --limit-rate RATE       in all: 500K, 2M   --quiet     print only errors
-  --deadline TIME         of each transfer   --verbose   each file, tracebacks
-  --connect-timeout TIME  default: 10s       --version   show the version
-  --read-timeout TIME     default: 30s       -h, --help  show this help"""
+  --log-file FILE         adds what is done  --quiet     print only errors
+  --limit-rate RATE       in all: 500K, 2M   --verbose   each file, tracebacks
+  --deadline TIME         of each transfer   --version   show the version
+  --connect-timeout TIME  default: 10s       -h, --help  show this help
+  --read-timeout TIME     default: 30s"""
 
 _EPILOG = """\
 examples:

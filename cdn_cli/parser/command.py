@@ -53,7 +53,7 @@ def add_command(
         status: int = importlib.import_module(f"cdn_cli.{name}").run(options)
         return status
 
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, command=name)
     return command
 
 
@@ -68,6 +68,7 @@ def add_shared_options(parser: ArgumentParser) -> None:
     add("--deadline", metavar="TIME", type=given)
     add("--connect-timeout", metavar="TIME", type=given)
     add("--read-timeout", metavar="TIME", type=given)
+    add("--log-file", metavar="FILE", type=given)
     add("--json", action="store_true")
     add("--quiet", action="store_true")
     add("--verbose", action="store_true")

@@ -257,7 +257,7 @@ class State(SharedState):
         name, read = (RETRYING, 0) if is_failing else (self.phase, self.read)
         self._progress.phase(name, read, self.size)
         with self.lock:
-            amount = self._to_report_first or self.counted - self._reported
+            amount = self._to_report_first or self._arrived() - self._reported
             self._to_report_first = 0
         if amount or now - self._reported_at > _LONGEST_SILENCE:
             self._reported_at = now
@@ -265,6 +265,11 @@ class State(SharedState):
             with self.lock:
                 self._reported += amount
                 self._changed.notify_all()  # whoever waits in ``wait_until_reported``
+
+    def _arrived(self) -> int:
+        """Return how many bytes have arrived: on a slow link, those in the system's buffer take many seconds."""
+        buffered = sum(attempt.unacknowledged() for attempt in self._attempts)
+        return max(self.counted - buffered, min(self.counted, self._reported))  # a buffer that fills takes none back
 
     def interrupt(self, error: BaseException) -> None:
         """End the upload; if it has ended already, end its aftermath as well."""

@@ -4,10 +4,15 @@ import contextlib
 import math
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 __all__ = ["TICK", "Attempt", "Ended"]
 
@@ -108,12 +113,24 @@ class Attempt:
                 self._socket.running = None
                 self._socket = None
 
+    def unacknowledged(self) -> int:
+        """Return how many bytes the system has taken that have not arrived; 0 if it does not tell. Thread-safe."""
+        with self._lock:
+            return 0 if self._socket is None else _unacknowledged(self._socket)
+
     def cut(self) -> None:
         """End the request at whatever stage it is; what is still to be sent is dropped. Safe from another thread."""
         with self._lock:
             self.is_cut = True
             if self._socket is not None:
                 _break(self._socket)
+
+
+def _unacknowledged(connection_socket: Any) -> int:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError):  # it has just been closed
+            return int.from_bytes(fcntl.ioctl(connection_socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)  # tcp(7)
+    return 0
 
 
 def _break(connection_socket: Any) -> None:

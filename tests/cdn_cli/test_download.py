@@ -4,16 +4,10 @@ import json
 import os
 import re
 import socket
-import time
 from pathlib import Path
 
 import pytest
 from command import run, write_config, write_files
-from local_store import READER
-from scripted_server import ScriptedServer
-
-from cdn_cli import download
-from cdn_manager import CDNCredentials, CDNManager
 
 
 @pytest.mark.portable
@@ -179,20 +173,6 @@ def test_listing_that_fails_names_bucket_prefix_and_key_pair(moto_url, config, c
     assert capsys.readouterr().err.startswith(
         "cdn-manager: no-such-bucket/v2/, listed with the downloader key: the store answered 404 NoSuchBucket"
     )
-
-
-@pytest.mark.portable
-@pytest.mark.timeout(300)
-def test_store_that_does_not_tell_the_size_in_time_does_not_delay_the_download(monkeypatch):
-    """A bar needs the size, the download does not: it asks once, and for a moment only."""
-    monkeypatch.setattr(download, "_SIZE_TIMEOUT", 0.2)
-    with ScriptedServer() as server:
-        server.fault("HEAD", lambda _: server.ended.wait(300))
-        with CDNManager(CDNCredentials(server.url, *READER)) as manager:
-            began = time.monotonic()
-            assert download._object_size(manager.download_client, "models", "a.bin") is None
-            assert time.monotonic() - began < 20  # and not the client's 30 s
-        assert server.operations == ["HEAD"]
 
 
 # One object to a file of any name

@@ -36,8 +36,8 @@ def test_second_ctrl_c_does_not_cut_off_the_summary(config, moto_bucket, stored,
         signal.raise_signal(signal.SIGINT)
         return summary_text(*arguments)
 
-    monkeypatch.setattr("cdn_cli.progress.LinesDisplay.advance", lambda *_: pressed.wait(60))
-    monkeypatch.setattr("cdn_cli.progress.LinesDisplay.tick", press_ctrl_c)
+    monkeypatch.setattr("cdn_cli.lines.LinesDisplay.advance", lambda *_: pressed.wait(60))
+    monkeypatch.setattr("cdn_cli.lines.LinesDisplay.tick", press_ctrl_c)
     monkeypatch.setattr("cdn_cli.summary.summary_text", press_again_and_summarize)
     assert run("download", moto_bucket, "--prefix", "p", "--jobs", "1") == 130
     written = capsys.readouterr()
@@ -49,7 +49,7 @@ def test_second_ctrl_c_does_not_cut_off_the_summary(config, moto_bucket, stored,
 def summary(**members):
     names = ("done", "skipped", "failed", "unverified", "size", "transferred", "resumed", "seconds")
     nothing = dict.fromkeys(names, 0)
-    return {**nothing, **members}
+    return {**nothing, "moving_seconds": members.get("seconds", 0), **members}
 
 
 @pytest.mark.portable
@@ -71,6 +71,8 @@ def summary(**members):
          "1 of 5 files, 9 bytes in 1.0 s (4 bytes/s), 4 unchanged, 5 bytes from an earlier run"),
         ({"done": 4, "skipped": 3, "size": 99, "transferred": 4, "seconds": 1, "failed": 1}, 5,
          "1 of 5 files, 4 bytes in 1.0 s, 3 unchanged, 1 failed"),
+        ({"done": 1, "size": 900, "transferred": 900, "seconds": 60, "moving_seconds": 9}, 1,
+         "1 file, 900 bytes in 60.0 s (100 bytes/s)"),
         ({"done": 2, "skipped": 2, "size": 99, "seconds": 1}, 2, "0 of 2 files, 2 unchanged"),
     ],
 )  # fmt: skip

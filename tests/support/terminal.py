@@ -25,10 +25,11 @@ sys.exit(cdn_cli.main())
 
 
 class Terminal:
-    """The command on a terminal of 24 lines and 100 columns.
+    """The command on a terminal of 24 lines.
 
     Args:
         arguments: The arguments of the command.
+        columns: The width of the terminal.
         patient: Lets transfers take their time to end after a signal, so that a slow machine does not cut them off.
 
     Attributes:
@@ -37,7 +38,7 @@ class Terminal:
         process: The running command.
     """
 
-    def __init__(self, *arguments, patient=False):
+    def __init__(self, *arguments, columns=100, patient=False):
         import fcntl  # these exist on POSIX only
         import pty
         import struct
@@ -46,7 +47,7 @@ class Terminal:
         self._written = b""
         program = [sys.executable, "-P", "-c", _PATIENT_PROGRAM] if patient else [PROGRAM]
         self.end, terminal = pty.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
         self.process = subprocess.Popen(
             [*program, *arguments], stdin=terminal, stdout=terminal, stderr=terminal,
             env={**os.environ, "TERM": "xterm"}, start_new_session=True,
