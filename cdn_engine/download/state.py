@@ -11,7 +11,7 @@ from cdn_engine.download.opening import Opened
 from cdn_engine.download.plan import Plan
 from cdn_engine.download.settings import Settings
 from cdn_engine.download.span import Span
-from cdn_engine.phases import FINISHING, OUTAGE, RECEIVING, RETRYING, VERIFYING
+from cdn_engine.phases import OUTAGE, RECEIVING, RETRYING, VERIFYING
 from cdn_engine.shared_state import SharedState
 from cdn_engine.tuner import Tuner
 from cdn_engine.wire.deadline import Deadline
@@ -139,7 +139,7 @@ class State(SharedState):
         """
         with self.lock:
             if self.plan.complete:
-                return (VERIFYING, hashed, self.plan.size) if self.digest_pending else (FINISHING, 0, self.plan.size)
+                return VERIFYING, hashed, self.plan.size
             is_failing = self.failing_since is not None and now - self.failing_since >= OUTAGE
             return (RETRYING if is_failing else RECEIVING), 0, self.plan.size
 

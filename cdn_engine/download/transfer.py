@@ -170,13 +170,13 @@ class Transfer:
         now = time.monotonic()
         with self._state.lock:
             count, self._reported = self._state.plan.on_disk - self._reported, self._state.plan.on_disk
-        if self._is_installing:
-            self._progress.phase(FINISHING, 0, self._state.plan.size)
-        else:
-            self._progress.phase(*self._state.phase(now, self._verifier.hashed))
+            phase = self._state.phase(now, self._verifier.hashed)
         if count or now - self._reported_at >= _HEARTBEAT:
             self._reported_at = now
             self._progress(count)
+        if self._is_installing:
+            phase = FINISHING, 0, phase[2]
+        self._progress.phase(*phase)
 
     def _start_threads(self) -> None:
         state = self._state
