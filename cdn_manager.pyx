@@ -183,6 +183,7 @@ cdef class CDNManager:
                 to its end and stays open.
             progress: Called in the calling thread with the number of bytes sent since the last call, first with those
                 that an earlier call has sent; negative if a part has to be sent again. Raising in it ends the upload.
+                If it has a method ``phase(name, read, size)``, that is told what the upload is doing (docs/upload.md).
             overwrite: False refuses to replace an existing object (``If-None-Match: *``). ``"changed"`` sends nothing
                 if the object has the same content: with a read key the store is asked; without one, a record tells
                 what this user last stored there from this machine.
@@ -224,7 +225,7 @@ cdef class CDNManager:
             path: The file name to download to instead; the caller is responsible for it.
             progress: Called in the calling thread with the number of bytes received since the last call, first with
                 those that an earlier call left; negative if bytes are discarded. Raising in it cancels the download
-                and keeps what has arrived for the next call.
+                and keeps what has arrived for the next call. Its method ``phase``, if it has one: as with ``store``.
             sha256: The SHA-256, in hex, that the content must have. By default the one in the object's metadata.
 
         Raises:

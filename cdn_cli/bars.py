@@ -15,13 +15,14 @@ from rich.text import Text
 from cdn_cli.console import printable, size_text, sizes_text
 from cdn_cli.layout import Layout, Widths, lay_out
 from cdn_cli.lines import LinesDisplay
-from cdn_cli.motion import Motion
+from cdn_cli.motion import Motion, is_moving
 from cdn_cli.status import Status, status_of
 from cdn_cli.transfer import Transfer
 
 __all__ = ["BarsDisplay"]
 
 _FRAMES = 10  # a second
+_RESERVED = len("99.9 MB/s"), len("0:42")  # columns for a rate and a time, before these are known
 
 
 class _Row(NamedTuple):
@@ -31,6 +32,7 @@ class _Row(NamedTuple):
     share: float | None  # of the bytes; None if that is not known
     sizes: str
     status: Status
+    is_moving: bool
     note: str
 
 
@@ -89,15 +91,17 @@ class BarsDisplay(LinesDisplay):
 def _row(name: str, motion: Motion, now: float, note: str = "") -> _Row:
     there = max(0, motion.bytes)  # negative for a moment, if a part is sent again
     share = min(1.0, there / motion.size) if motion.size else None
-    return _Row(name, share, sizes_text(there, motion.size), status_of(motion, now), note)
+    sizes = sizes_text(there, motion.size)
+    return _Row(name, share, sizes, status_of(motion, now), is_moving(motion.phase), note)
 
 
 def _widths(rows: list[_Row]) -> Widths:
+    rate, left = _RESERVED if any(row.is_moving for row in rows) else (0, 0)
     return Widths(
         max(cell_len(row.name) for row in rows),
         max(len(row.sizes) for row in rows),
-        max(len(row.status.rate) for row in rows),
-        max(len(row.status.short) for row in rows),
+        max(rate, *(len(row.status.rate) for row in rows)),
+        max(left, *(len(row.status.short) for row in rows)),
         max(len(row.note) for row in rows),
     )
 

@@ -50,9 +50,12 @@ def test_directory_is_uploaded_and_downloaded_with_progress_bars(store, bucket, 
     assert re.search(SOME_OF_THE_MODEL, upload.screen)
     assert re.search(r"\d+ of 201 files .+/91\.5 MB", upload.screen)
     assert upload.screen.rstrip().splitlines()[-1].startswith("uploaded 201 files, 91.5 MB in ")
-    download = Terminal("download", bucket, "--prefix", "", "--into", "elsewhere")
+    download = Terminal("download", bucket, "--prefix", "", "--into", "elsewhere", columns=42)
     assert download.wait() == 0
-    assert download.screen.rstrip().splitlines()[-1].startswith("downloaded 201 files, 91.5 MB in ")
+    *drawn, summary = re.split(r"[\r\n]+", download.screen.rstrip())
+    assert any(line.startswith("…") for line in drawn)
+    assert max(map(len, drawn)) <= 42
+    assert summary.startswith("downloaded 201 files, 91.5 MB in ")
     assert_same_trees(release, "elsewhere")
 
 

@@ -67,9 +67,10 @@ class Terminal:
 
     def read_more(self, pattern="what was waited for"):
         """Read what is written next."""
-        assert self._read(), f"ended without {pattern!r}: {self.screen}"
+        assert self.read_new(), f"ended without {pattern!r}: {self.screen}"
 
-    def _read(self):
+    def read_new(self):
+        """Wait for what is written next, and return it; nothing once the command has closed its side."""
         try:
             block = os.read(self.end, 1 << 16)
         except OSError:  # the command has closed its side
@@ -82,7 +83,7 @@ class Terminal:
 
     def wait(self):
         """Read to the end; return the exit status."""
-        while self._read():
+        while self.read_new():
             pass
         os.close(self.end)
         return self.process.wait()
