@@ -15,14 +15,13 @@ from rich.text import Text
 from cdn_cli.console import printable, size_text, sizes_text
 from cdn_cli.layout import Layout, Widths, lay_out
 from cdn_cli.lines import LinesDisplay
-from cdn_cli.motion import Motion, is_moving
+from cdn_cli.motion import Motion
 from cdn_cli.status import Status, status_of
 from cdn_cli.transfer import Transfer
 
 __all__ = ["BarsDisplay"]
 
 _FRAMES = 10  # a second
-_RESERVED = len("99.9 MB/s"), len("0:42")  # columns for a rate and a time, before these are known
 
 
 class _Row(NamedTuple):
@@ -32,7 +31,6 @@ class _Row(NamedTuple):
     share: float | None  # of the bytes; None if that is not known
     sizes: str
     status: Status
-    is_moving: bool
     note: str
 
 
@@ -91,35 +89,33 @@ class BarsDisplay(LinesDisplay):
 def _row(name: str, motion: Motion, now: float, note: str = "") -> _Row:
     there = max(0, motion.bytes)  # negative for a moment, if a part is sent again
     share = min(1.0, there / motion.size) if motion.size else None
-    sizes = sizes_text(there, motion.size)
-    return _Row(name, share, sizes, status_of(motion, now), is_moving(motion.phase), note)
+    return _Row(name, share, sizes_text(there, motion.size), status_of(motion, now), note)
 
 
 def _widths(rows: list[_Row]) -> Widths:
-    rate, left = _RESERVED if any(row.is_moving for row in rows) else (0, 0)
     return Widths(
         max(cell_len(row.name) for row in rows),
         max(len(row.sizes) for row in rows),
-        max(rate, *(len(row.status.rate) for row in rows)),
-        max(left, *(len(row.status.short) for row in rows)),
+        max(len(row.status.text) for row in rows),
+        max(len(row.status.short) for row in rows),
         max(len(row.note) for row in rows),
     )
 
 
 def _table(rows: list[_Row], layout: Layout) -> Table:
     table = Table.grid(padding=(0, 1, 0, 0))
-    for width in filter(None, layout):
+    widths = layout[:5]
+    for width in filter(None, widths):
         table.add_column(width=width, no_wrap=True, overflow="crop")
     for row in rows:
         cells: list[RenderableType] = [
             Text(_shorten(row.name, layout.name)),
             ProgressBar(1.0, row.share or 0.0, layout.bar),
             Text(row.sizes, "progress.download", justify="right"),
-            Text(row.status.rate, "progress.data.speed", justify="right"),
-            Text(row.status.short, "progress.remaining"),
+            Text(row.status.short if layout.is_short else row.status.text, "progress.remaining"),
             Text(row.note),
         ]
-        table.add_row(*(cell for cell, width in zip(cells, layout, strict=True) if width))
+        table.add_row(*(cell for cell, width in zip(cells, widths, strict=True) if width))
     return table
 
 

@@ -16,27 +16,31 @@ class Widths(NamedTuple):
     Attributes:
         name: The whole name.
         sizes: How much is there, and of how much.
-        rate: Bytes a second.
-        status: The time left, or the phase.
+        status: The rate and the time left, or the phase.
+        short: The same without the rate.
         note: What is resumed.
     """
 
     name: int
     sizes: int
-    rate: int
     status: int
+    short: int
     note: int
 
 
 class Layout(NamedTuple):
-    """How many columns each thing gets; 0 for what is left out. One column separates two of them."""
+    """How many columns each thing gets; 0 for what is left out. One column separates two of them.
+
+    Attributes:
+        is_short: The status is the short one.
+    """
 
     name: int
     bar: int
     sizes: int
-    rate: int
     status: int
     note: int
+    is_short: bool = False
 
 
 def lay_out(widths: Widths, columns: int) -> Layout:
@@ -49,22 +53,22 @@ def lay_out(widths: Widths, columns: int) -> Layout:
         widths: What there is.
         columns: The width of the terminal.
     """
-    name, sizes, rate, status, note = widths
+    name, sizes, status, short, note = widths
     least = min(name, _NAME)
     forms = [
-        Layout(name, _LONG_BAR, sizes, rate, status, note),
-        Layout(name, _BAR, sizes, rate, status, note),
-        Layout(least, _BAR, sizes, rate, status, note),
-        Layout(least, _BAR, sizes, rate, status, 0),
-        Layout(least, _SHORT_BAR, sizes, rate, status, 0),
-        Layout(least, 0, sizes, rate, status, 0),
-        Layout(least, 0, sizes, 0, status, 0),
-        Layout(least, 0, 0, 0, status, 0),
+        Layout(name, _LONG_BAR, sizes, status, note),
+        Layout(name, _BAR, sizes, status, note),
+        Layout(least, _BAR, sizes, status, note),
+        Layout(least, _BAR, sizes, status, 0),
+        Layout(least, _SHORT_BAR, sizes, status, 0),
+        Layout(least, 0, sizes, status, 0),
+        Layout(least, 0, sizes, short, 0, True),
+        Layout(least, 0, 0, short, 0, True),
     ]
-    form = next((form for form in forms if _columns(form) <= columns), Layout(1, 0, 0, 0, status, 0))
+    form = next((form for form in forms if _columns(form) <= columns), Layout(1, 0, 0, short, 0, True))
     return form._replace(name=max(0, min(name, form.name + columns - _columns(form))))
 
 
 def _columns(form: Layout) -> int:
-    shown = [width for width in form if width]
+    shown = [width for width in form[:5] if width]
     return sum(shown) + len(shown) - 1

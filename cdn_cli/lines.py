@@ -4,10 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from cdn_cli.console import printable, seconds_text, size_text
+from cdn_cli.console import printable, rate_text, seconds_text, size_text
 from cdn_cli.motion import is_moving
 from cdn_cli.progress import CountingDisplay
-from cdn_cli.status import status_of
+from cdn_cli.status import clock_text, status_of
 from cdn_cli.transfer import Transfer
 from cdn_manager import TransferResult
 
@@ -59,11 +59,10 @@ class LinesDisplay(CountingDisplay):
         if total.size is not None:
             # An object may have grown since it was listed.
             parts[-1] += f" of {size_text(max(total.size, total.bytes))}"
-        status = status_of(total, now)
         if is_moving(total.phase) and total.rate and total.complete_since is None:
-            parts.append(status.rate)
-            if status.short:
-                parts.append(f"{status.short} left")
-        elif status.short:
-            parts.append(status.short)
-        return ", ".join(parts)
+            parts.append(rate_text(1, 1 / total.rate))
+            if total.left is not None:
+                parts.append(f"{clock_text(total.left)} left")
+        else:
+            parts.append(status_of(total, now).text.strip())
+        return ", ".join(filter(None, parts))

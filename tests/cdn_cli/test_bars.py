@@ -116,7 +116,7 @@ def test_each_bar_names_its_phase():
     total, model, other = screen.lines(110)
     assert total.endswith("hashing 0:42")
     assert model.endswith("hashing 50 %")
-    assert other.endswith("another process: waiting 0:42")
+    assert other.endswith("waiting for another process 0:42")
 
 
 def test_bar_without_a_size_shows_what_has_come():
@@ -124,4 +124,4 @@ def test_bar_without_a_size_shows_what_has_come():
     screen = Screen(stream)
     screen.display.enter(stream, RECEIVING, 0)
     screen.move(stream, 3, 1_000_000)
-    assert screen.lines()[0].rstrip().endswith(" 3.0 MB 1.0 MB/s")
+    assert screen.lines()[0].rstrip().endswith(" 3.0 MB  1.0 MB/s")

@@ -8,26 +8,26 @@ from cdn_cli.layout import Layout, Widths, lay_out
 
 pytestmark = pytest.mark.portable
 
-MODEL = Widths(name=17, sizes=12, rate=8, status=4, note=15)
+MODEL = Widths(name=17, sizes=12, status=14, short=4, note=15)
 
 
 def columns_of(layout):
-    shown = [width for width in layout if width]
+    shown = [width for width in layout[:5] if width]
     return sum(shown) + len(shown) - 1
 
 
 @pytest.mark.parametrize(
     ("columns", "layout"),
     [
-        (200, Layout(name=17, bar=40, sizes=12, rate=8, status=4, note=15)),
-        (100, Layout(name=17, bar=20, sizes=12, rate=8, status=4, note=15)),
-        (80, Layout(name=16, bar=20, sizes=12, rate=8, status=4, note=15)),
-        (64, Layout(name=16, bar=20, sizes=12, rate=8, status=4, note=0)),
-        (50, Layout(name=14, bar=8, sizes=12, rate=8, status=4, note=0)),
-        (42, Layout(name=15, bar=0, sizes=12, rate=8, status=4, note=0)),
-        (30, Layout(name=12, bar=0, sizes=12, rate=0, status=4, note=0)),
-        (20, Layout(name=15, bar=0, sizes=0, rate=0, status=4, note=0)),
-        (10, Layout(name=5, bar=0, sizes=0, rate=0, status=4, note=0)),
+        (200, Layout(name=17, bar=40, sizes=12, status=14, note=15)),
+        (100, Layout(name=17, bar=20, sizes=12, status=14, note=15)),
+        (80, Layout(name=15, bar=20, sizes=12, status=14, note=15)),
+        (64, Layout(name=15, bar=20, sizes=12, status=14, note=0)),
+        (50, Layout(name=13, bar=8, sizes=12, status=14, note=0)),
+        (42, Layout(name=14, bar=0, sizes=12, status=14, note=0)),
+        (30, Layout(name=12, bar=0, sizes=12, status=4, note=0, is_short=True)),
+        (20, Layout(name=15, bar=0, sizes=0, status=4, note=0, is_short=True)),
+        (10, Layout(name=5, bar=0, sizes=0, status=4, note=0, is_short=True)),
     ],
 )
 def test_name_bar_rate_and_sizes_are_left_out_in_this_order(columns, layout):
@@ -36,7 +36,7 @@ def test_name_bar_rate_and_sizes_are_left_out_in_this_order(columns, layout):
 
 def test_name_that_is_long_gets_all_the_room_there_is():
     long = MODEL._replace(name=300, note=0)
-    assert lay_out(long, 200).name == 200 - 4 - 20 - 12 - 8 - 4
+    assert lay_out(long, 200).name == 200 - 3 - 20 - 12 - 14
 
 
 @given(
