@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from botocore.exceptions import ClientError
 
 from cdn_engine.log import log
+from cdn_engine.phases import COMPARING
 from cdn_engine.records import Record, Records, private, seal
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.request import Requests
@@ -89,6 +90,7 @@ class Replacement:
 
     def _look(self, ask: Requests, sha256: str, size: int) -> dict[str, Any] | None:
         """Return what the store says about the object if it has this content."""
+        self._state.enter(COMPARING)
         self._state.in_calling_thread = True
         try:
             head = ask.call("HeadObject")

@@ -10,10 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-if sys.platform == "linux":
-    import fcntl
-    import termios
-
 __all__ = ["TICK", "Attempt", "Ended"]
 
 Answer = TypeVar("Answer")
@@ -126,11 +122,19 @@ class Attempt:
                 _break(self._socket)
 
 
-def _unacknowledged(connection_socket: Any) -> int:
-    if sys.platform == "linux":
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+    def _unacknowledged(connection_socket: Any) -> int:
         with contextlib.suppress(OSError, ValueError):  # it has just been closed
             return int.from_bytes(fcntl.ioctl(connection_socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)  # tcp(7)
-    return 0
+        return 0
+
+else:
+
+    def _unacknowledged(connection_socket: Any) -> int:
+        return 0
 
 
 def _break(connection_socket: Any) -> None:

@@ -70,12 +70,13 @@ def test_window_that_is_resized_gets_lines_of_its_new_width(receiving):
 
 
 def test_name_in_wide_characters_is_cut_by_what_it_takes_on_the_screen():
-    wide = Transfer("模型" * 30, "model", 1000)
+    wide = Transfer("模型" * 30 + ".bin", "model", 1000)
     screen = Screen(wide)
     screen.lines()
     (line,) = screen.lines(42)
     assert cell_len(line) <= 42
     assert line.startswith("…")
+    assert ".bin " in line
 
 
 def test_name_cannot_control_the_terminal():

@@ -74,6 +74,15 @@ def test_resumed_bytes_are_there_and_do_not_count_for_the_rate():
         assert (motion.bytes, motion.resumed, motion.rate) == (904_000, 900_000, 1000)
 
 
+def test_bytes_that_another_transfer_resumes_do_not_count_for_the_rate_of_all():
+    display, clock = counting(MODEL, OTHER)
+    display.enter(MODEL, RECEIVING, 0)
+    receive(display, clock, MODEL, 2, 1000)
+    display.resume(OTHER, 900_000)
+    receive(display, clock, MODEL, 2, 1000)
+    assert (display.total.bytes, display.total.rate) == (904_000, 1000)
+
+
 def test_unchanged_files_are_there_and_do_not_count_for_the_rate():
     model, other = MODEL._replace(size=900_000), OTHER._replace(size=100_000)
     display, clock = counting(model, other)

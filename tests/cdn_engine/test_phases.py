@@ -99,6 +99,11 @@ def test_upload_of_a_stream_is_read_first(server, told, tmp_path):
     assert told.sizes == [None, len(SMALL)]
 
 
+def test_upload_asks_what_is_there(server, told):
+    server.manager.store("bucket", "key", SMALL, told, overwrite="changed")
+    assert told.names == ["hashing", "comparing", "sending"]
+
+
 def test_upload_waits_for_another_process(server):
     other = Journal(server.url, "bucket", "key", hashlib.sha256(LARGE).hexdigest(), {})
     assert other.acquire("bucket/key", lambda _: None)
