@@ -155,6 +155,17 @@ def test_bytes_kept_from_an_earlier_download_do_not_show_that_the_store_answers(
     assert batch.unreachable
 
 
+def test_bytes_of_a_file_that_was_there_do_not_show_that_the_store_answers():
+    def move(transfer, progress):
+        progress.phase("comparing", 500, 500)
+        progress(500)
+        raise EndpointConnectionError(endpoint_url="x")
+
+    batch = silent_batch(move, 10, jobs=1)
+    batch.run()
+    assert batch.unreachable
+
+
 # Output that fails
 
 
