@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 
 from cdn_cli.console import Output, complain, print_event, printable, say
+from cdn_cli.log_file import record
 from cdn_engine.errors import explain
 
 __all__ = ["Report"]
+
+_LISTED = "object"  # what ``ls`` prints, and nothing has happened to: not for the log file
 
 
 class Report:
@@ -38,6 +41,8 @@ class Report:
         Raises:
             OSError: The output cannot be written; ``BrokenPipeError`` if its reader has gone.
         """
+        if event != _LISTED:
+            record({"event": event, **members})
         try:
             if self.output.json:
                 print_event({"event": event, **members})
@@ -59,7 +64,6 @@ class Report:
             path: The local file; None without one.
         """
         self.failed += 1
-        if self.output.json:
-            names = {"bucket": self.bucket, "key": key, "path": path}
-            self.tell("failed", "", {**names, "error": type(error).__name__, "reason": explain(error)})
+        names = {"bucket": self.bucket, "key": key, "path": path}
+        self.tell("failed", "", {**names, "error": type(error).__name__, "reason": explain(error)})
         complain(error, f"{self.bucket}/{key}: ", self.output.verbose)

@@ -38,7 +38,8 @@ def metrics_of(summary, now, last_success):
         now: The time in seconds since 1970.
         last_success: When a run last succeeded; None if that is not known.
     """
-    is_good = summary is not None and not (summary["failed"] or summary["not_tried"] or summary["interrupted"])
+    bad = ("failed", "not_tried", "interrupted")
+    is_good = summary is not None and not any(summary.get(member) for member in bad)
     if is_good:
         last_success = now
     lines = metric(f"{PREFIX}timestamp_seconds", "When the run ended, in seconds since 1970.", {"": round(now)})
@@ -47,8 +48,9 @@ def metrics_of(summary, now, last_success):
         lines += metric(LAST_SUCCESS, "When a run last succeeded, in seconds since 1970.", {"": round(last_success)})
     if summary is not None:
         for name, text, member in NUMBERS:
-            lines += metric(PREFIX + name, text, {"": summary[member]})
-        counts = {f'{{state="{state}"}}': summary[state] for state in FILES}
+            if member in summary:  # only those of a transfer have all of them
+                lines += metric(PREFIX + name, text, {"": summary[member]})
+        counts = {f'{{state="{state}"}}': summary[state] for state in FILES if state in summary}
         text = "How many files ended how; those that are skipped had not changed, and are done as well."
         lines += metric(f"{PREFIX}files", text, counts)
     return lines

@@ -106,6 +106,17 @@ def test_disk_that_is_full_of_logs_is_said_once_and_ends_no_transfer(config, mot
     assert capsys.readouterr().err == "cdn-manager: the log file cannot be written: No space left on device\n"
 
 
+@pytest.mark.portable
+def test_what_other_commands_have_done_is_in_the_log_file_and_a_listing_is_not(config, moto_bucket, stored):
+    stored(a=b"abc")
+    assert run("ls", moto_bucket, "--log-file", str(LOG)) == 0
+    assert run("rm", moto_bucket, "a", "nothing", "--log-file", str(LOG)) == 1
+    assert [event["event"] for event in events() if event["command"] == "ls"] == ["summary", "ended"]
+    done = [(event["event"], event.get("key")) for event in events() if event["command"] == "rm"]
+    assert sorted(done[:2]) == [("failed", "nothing"), ("removed", "a")]
+    assert done[2:] == [("summary", None), ("ended", None)]
+
+
 def test_log_file_of_a_transfer_through_the_real_store(store, bucket):
     write_config(store.url)
     write_files("release", a=b"abc")

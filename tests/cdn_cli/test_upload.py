@@ -203,7 +203,7 @@ def test_standard_input_is_stored_with_its_digest(store, bucket, admin, size):
     command = [PROGRAM, "upload", bucket, "-", "--key", "v2/a.bin", "--json"]
     ran = subprocess.run(command, input=content, capture_output=True)
     assert ran.returncode == 0, ran.stderr
-    done, _ = map(json.loads, ran.stdout.splitlines())
+    done = next(event for event in map(json.loads, ran.stdout.splitlines()) if event["event"] == "done")
     assert (done["path"], done["key"], done["size"]) == ("-", "v2/a.bin", size)
     found = admin.get_object(Bucket=bucket, Key="v2/a.bin")
     assert found["Body"].read() == content

@@ -48,9 +48,12 @@ class Terminal:
         program = [sys.executable, "-P", "-c", _PATIENT_PROGRAM] if patient else [PROGRAM]
         self.end, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        # The size of pytest-xdist's own terminal would count instead.
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment["TERM"] = "xterm"
         self.process = subprocess.Popen(
             [*program, *arguments], stdin=terminal, stdout=terminal, stderr=terminal,
-            env={**os.environ, "TERM": "xterm"}, start_new_session=True,
+            env=environment, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(terminal)
