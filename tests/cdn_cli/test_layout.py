@@ -6,8 +6,6 @@ from hypothesis import strategies as st
 
 from cdn_cli.layout import Layout, Widths, lay_out
 
-pytestmark = pytest.mark.portable
-
 MODEL = Widths(name=17, sizes=12, status=14, short=4, note=15)
 
 

@@ -5,8 +5,6 @@ import pytest
 from cdn_cli.motion import Motion, MovingTime
 from cdn_engine.phases import FINISHING, HASHING, RECEIVING, RETRYING, SENDING, WAITING
 
-pytestmark = pytest.mark.portable
-
 MB = 1_000_000
 
 

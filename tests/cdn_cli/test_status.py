@@ -5,8 +5,6 @@ import pytest
 from cdn_cli.motion import Motion
 from cdn_cli.status import clock_text, status_of
 
-pytestmark = pytest.mark.portable
-
 
 def motion(phase, read=0, size=1000, moved=(), began=0.0):
     """Return a motion that was looked at once a second, after each of the counts in ``moved``."""

@@ -15,8 +15,6 @@ from cdn_engine.upload.journal import Journal
 from cdn_engine.wire.deadline import Deadline
 from cdn_manager import CDNCredentials, CDNManager
 
-pytestmark = pytest.mark.portable
-
 SMALL = bytes(100_000)
 LARGE = bytes(20 << 20)  # goes in parts
 

@@ -10,8 +10,6 @@ from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.sockets import PlainSocket
 
-pytestmark = pytest.mark.portable
-
 
 class Connection(Attempt):
     """A connection of which the system has taken so many bytes that have not arrived."""
