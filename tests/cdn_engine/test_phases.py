@@ -98,6 +98,14 @@ def test_upload_of_a_stream_is_read_first(server, told, tmp_path):
 
 
 def test_upload_asks_what_is_there(server, told):
+    seen = threading.Event()
+    told.on_phase = lambda name: name == "comparing" and seen.set()
+
+    def answer_late(exchange):
+        seen.wait(60)
+        exchange.answer(404)
+
+    server.fault("HEAD", answer_late)
     server.manager.store("bucket", "key", SMALL, told, overwrite="changed")
     assert told.names == ["hashing", "comparing", "sending"]
 
