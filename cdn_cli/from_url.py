@@ -40,10 +40,7 @@ def run(options: Namespace) -> int:
     def move(transfer: Transfer, progress: Progress) -> TransferResult:
         batch.expect(transfer, None, bytes_kept(path))
         config = settings.client_config()
-        result = fetch_url(url, path, progress, options.sha256, settings.deadline, config)
-        if result.skipped:
-            batch.display.advance(transfer, -result.size)  # the display itself counts it, and as not moved
-        return result
+        return fetch_url(url, path, progress, options.sha256, settings.deadline, config)
 
     output = Output(options.json, options.quiet, options.verbose)
     transfers = [Transfer(key, os.path.relpath(path), None)]
