@@ -163,7 +163,7 @@ cdef class CDNManager:
         return self.upload(bucket, filename, file_bytes)
 
     cpdef bint download_file(self, str folder, str filename) except -1:
-        """Download to ``folder/filename`` below the working directory: Cython's ``download``, for Python callers.
+        """Download from the bucket ``folder`` to ``folder/filename``: Cython's ``download``, for Python callers.
 
         Returns:
             True if the whole file is in place. False if not; the reason is in the error log, and ``fetch`` raises it.

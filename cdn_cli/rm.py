@@ -50,6 +50,9 @@ def run(options: Namespace) -> int:
 def _check_usage(options: Namespace) -> None:
     if bool(options.keys) == (options.prefix is not None):
         raise UsageError("rm needs either KEYs or --prefix")
+    if folders := [key for key in options.keys if key.endswith("/")]:
+        # SeaweedFS answers for them as if they were objects, and may keep what is below.
+        raise UsageError(*(f"{key!r} is a directory: --prefix {key} removes everything below it" for key in folders))
     if options.prefix == "":  # such as "$P" in a script where P is not set
         raise UsageError("rm does not empty a bucket: give --prefix the name of a directory")
     if options.prefix and not (options.yes or options.dry_run or (sys.stdin.isatty() and sys.stderr.isatty())):
@@ -135,8 +138,6 @@ class _Removal:
                 raise
             wildcard = next((character for character in "*?" if character in key), None)
             advice = f": {wildcard!r} is a character of the key here" if wildcard else ""
-            if key.endswith("/"):
-                advice = f": --prefix {key} removes everything below it"
             raise CDNError(f"no such object{advice}") from error
         size: int | None = head.get("ContentLength")
         return size

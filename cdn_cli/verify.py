@@ -122,7 +122,7 @@ class _Verification:
         matching = counts["matches"]
         text = f"verified {files_text(count) if matching == count else f'{matching} of {files_text(count)}'}"
         text += f", {size_text(self._size)} in {seconds_text(seconds)}"
-        notes = {"differs": "differ", "missing": "not at the store", "unverifiable": "cannot be compared",
+        notes = {"differs": "different", "missing": "not at the store", "unverifiable": "cannot be compared",
                  "not_here": "not here"}  # fmt: skip
         text += "".join(f", {counts[state]} {note}" for state, note in notes.items() if counts[state])
         text += f", {failed} failed" if failed else ""

@@ -116,15 +116,22 @@ def test_what_is_remembered_of_an_object_is_forgotten_before_and_after_it_is_rem
 @pytest.mark.portable
 def test_missing_object_is_a_failure_and_the_others_are_removed(config, moto_bucket, stored, capsys):
     stored(a=b"1")
-    assert run("rm", moto_bucket, "*.bin", "v2/", "a", "gone", "gone") == 1
+    assert run("rm", moto_bucket, "*.bin", "a", "gone", "gone") == 1
     assert stored() == []
     written = capsys.readouterr()
     assert written.err.splitlines() == [
         f"cdn-manager: {moto_bucket}/*.bin: no such object: '*' is a character of the key here",
-        f"cdn-manager: {moto_bucket}/v2/: no such object: --prefix v2/ removes everything below it",
         f"cdn-manager: {moto_bucket}/gone: no such object",
     ]
     assert written.out.endswith("removed 1 object, 1 byte\n")
+
+
+@pytest.mark.portable
+def test_key_that_names_a_directory_is_refused_and_nothing_is_removed(config, moto_bucket, stored, capsys):
+    stored(a=b"1", **{"v2/": b"", "v2/b": b"1"})
+    assert run("rm", moto_bucket, "a", "v2/") == 2
+    assert stored() == ["a", "v2/", "v2/b"]
+    assert capsys.readouterr().err == "cdn-manager: 'v2/' is a directory: --prefix v2/ removes everything below it\n"
 
 
 @pytest.mark.portable

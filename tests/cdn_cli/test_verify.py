@@ -68,7 +68,7 @@ def test_every_file_that_does_not_match_is_named_and_nothing_is_downloaded(relea
     assert f"'release{os.sep}new.bin' is not at the store: {bucket}/v2/new.bin" in lines
     assert f"{bucket}/v2/only-there is at the store, and not here" in lines
     assert last.startswith("verified 3 of 8 files, ")
-    assert last.endswith(", 2 differ, 1 not at the store, 1 cannot be compared, 1 not here")
+    assert last.endswith(", 2 different, 1 not at the store, 1 cannot be compared, 1 not here")
 
 
 @pytest.mark.portable
