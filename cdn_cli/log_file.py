@@ -13,7 +13,7 @@ from typing import Any
 
 from cdn_cli.console import UsageError, complain
 
-__all__ = ["logging_to", "record"]
+__all__ = ["is_kept", "logging_to", "record"]
 
 _events = logging.getLogger("cdn_cli.events")  # reaches the file and nothing else
 _events.propagate = False
@@ -47,6 +47,11 @@ def logging_to(path: str | None, command: str) -> Iterator[None]:
         for logger in loggers:
             logger.removeHandler(handler)
         handler.close()
+
+
+def is_kept() -> bool:
+    """Return True if there is a log file."""
+    return any(isinstance(handler, _File) for handler in _events.handlers)
 
 
 def record(event: Mapping[str, Any]) -> None:

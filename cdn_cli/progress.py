@@ -7,7 +7,7 @@ from typing import Self
 
 from cdn_cli.console import files_text, print_event
 from cdn_cli.events import done_event, failed_event, progress_event
-from cdn_cli.log_file import record
+from cdn_cli.log_file import is_kept, record
 from cdn_cli.motion import Motion, is_moving
 from cdn_cli.transfer import Transfer
 from cdn_manager import TransferResult
@@ -53,11 +53,13 @@ class Display:
 
     def finish(self, transfer: Transfer, result: TransferResult, seconds: float) -> None:
         """A transfer has succeeded."""
-        record(done_event(transfer, result, seconds))
+        if is_kept():
+            record(done_event(transfer, result, seconds))
 
     def fail(self, transfer: Transfer, error: BaseException) -> None:
         """A transfer has failed."""
-        record(failed_event(self.bucket, transfer, error))
+        if is_kept():
+            record(failed_event(self.bucket, transfer, error))
 
     def tick(self) -> None:
         """A moment has passed, and what has ended in it was told."""

@@ -89,6 +89,7 @@ def test_transfer_that_has_ended_is_shown_while_others_run():
     batch.display = Telling()
     batch.run()
     assert list(batch.done.values()) == [True, True]
+    assert batch.error is None
 
 
 def test_many_transfers_that_end_at_once_wake_the_main_thread_seldom():
@@ -102,6 +103,7 @@ def test_many_transfers_that_end_at_once_wake_the_main_thread_seldom():
     batch = silent_batch(lambda *_: None, 10_000, jobs=4)
     batch.display = Counting()
     batch.run()
+    assert batch.error is None
     assert len(batch.done) == 10_000
     assert ticks < 1000  # ten a second, and one as each thread ends
 

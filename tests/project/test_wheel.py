@@ -94,7 +94,8 @@ def test_compiled_classes_and_methods_have_real_signatures(name, signature):
 
 def test_help_begins_with_the_signature_and_the_description():
     lines = pydoc.plain(pydoc.render_doc(cdn_manager.CDNManager)).splitlines()
-    assert " |  CDNManager(credentials, config=None, transfer_config=None, deadline=None, refresh=None)" in lines
+    squeezed = "".join(line.strip(" |") for line in lines[:12]).replace(" ", "")  # Python 3.13 breaks a long signature
+    assert "CDNManager(credentials,config=None,transfer_config=None,deadline=None,refresh=None)" in squeezed
     assert " |  Moves objects between this machine and the CDN." in lines
     assert not any("--" in line for line in lines[:12])
 

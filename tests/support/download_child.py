@@ -25,7 +25,8 @@ def main(url, access_key, secret, bucket, key, *options):
 
     def progress(_):
         if not announced:
-            announced.append(print("flowing", flush=True))
+            announced.append(True)  # before the signal can come that this line asks for
+            print("flowing", flush=True)
 
     try:
         before = peak_memory()
