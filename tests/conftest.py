@@ -14,6 +14,19 @@ from local_store import READER, WRITER, LocalStore, admin_client, model_file
 from moto.server import ThreadedMotoServer
 
 
+def pytest_addoption(parser):
+    parser.addoption("--first", action="store_true", help="run each test with the first of its parameters only")
+
+
+@pytest.hookimpl(trylast=True)  # when those that the marks leave out are gone
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--first"):
+        first = {}
+        for item in items:
+            first.setdefault((item.path, item.cls, item.originalname), item)
+        items[:] = first.values()
+
+
 def pytest_sessionstart(session):
     source_tree = Path(__file__).parent.parent
     for name in ("cdn_manager", "cdn_engine"):

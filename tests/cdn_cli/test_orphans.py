@@ -132,7 +132,7 @@ def test_age_needs_a_number_and_a_unit(config, moto_bucket, capsys, age):
 
 @pytest.mark.portable
 def test_age_is_shown_in_a_unit_that_fits(moto_url, capsys):
-    ages = {"fresh": 59, "minutes": 7100, "hours": 7200, "days": 2 * 86400}
+    ages = {"fresh": 1, "minutes": 7081, "hours": 7200, "days": 2 * 86400}
     entries = "".join(
         f"<Upload><Key>{key}</Key><UploadId>u</UploadId><Initiated>"
         f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() - age))}</Initiated></Upload>"

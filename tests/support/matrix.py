@@ -1,4 +1,7 @@
-"""Runs the tests against the installed wheel: all of them on this Python, the portable ones on the others as well."""
+"""Runs the tests against the installed wheel: all of them on this Python, the portable ones on the others as well.
+
+On the others, a test with parameters runs with the first of them: what another Python may do otherwise is the code.
+"""
 
 import argparse
 import json
@@ -15,8 +18,9 @@ OTHERS = ("3.12", "3.13")
 # make botocore take a stale status for the next answer.
 OLDEST_BOTO3 = {"3.12": "1.40.9"}
 
-# Of each Python, all at once. Most tests wait: for a fault to be noticed, for a store to come up.
-WORKERS = "3"
+# All Pythons at once. Most tests wait: for a fault to be noticed, for a store to come up.
+WORKERS = "4"
+WORKERS_OF_OTHERS = "2"
 
 # It installs into all environments, and is the newest: it takes a quarter of the time of those that come with Pythons.
 PIP = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
@@ -57,10 +61,10 @@ def prepare(venv, wheel, boto3):
     stamp.write_text(wanted)
 
 
-def pytest(venv, *arguments):
+def pytest(venv, workers, *arguments):
     # worksteal: no worker waits while another still has the long tests at the end before it.
-    workers = ["--numprocesses", WORKERS, "--dist", "worksteal"]
-    return [venv / "bin" / "pytest", "tests", "-p", "no:cacheprovider", *workers, *arguments]
+    options = ["-p", "no:cacheprovider", "--numprocesses", workers, "--dist", "worksteal"]
+    return [venv / "bin" / "pytest", "tests", *options, *arguments]
 
 
 def run_portable(version, python, wheel):
@@ -69,7 +73,7 @@ def run_portable(version, python, wheel):
     if not venv.exists():
         subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True)
     prepare(venv, wheel, OLDEST_BOTO3.get(version))
-    command = pytest(venv, "--quiet", "-m", "portable")
+    command = pytest(venv, WORKERS_OF_OTHERS, "--quiet", "--first", "-m", "portable")
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(ran.stdout, flush=True)
     return ran.returncode
@@ -80,7 +84,7 @@ def run_with_coverage(arguments):
     coverage = [VENV / "bin" / "python", "-P", "-m", "coverage"]
     subprocess.run([*coverage, "erase"], cwd=ROOT, check=True)
     # The tests start the command and other processes, which are measured by the same settings.
-    failed = subprocess.run([*coverage, "run", *pytest(VENV, *arguments)], cwd=ROOT).returncode
+    failed = subprocess.run([*coverage, "run", *pytest(VENV, WORKERS, *arguments)], cwd=ROOT).returncode
     subprocess.run([*coverage, "combine", "--quiet"], cwd=ROOT, check=True)
     subprocess.run([*coverage, "report", "--skip-covered", "--show-missing"], cwd=ROOT, check=True)
     report = ROOT / "build" / "coverage.json"
@@ -113,7 +117,7 @@ def main():
             else:
                 print(f"no Python {version} on this machine: the portable tests are not run on it", flush=True)
         ready.result()
-        failed |= subprocess.run(pytest(VENV, *arguments), cwd=ROOT).returncode
+        failed |= subprocess.run(pytest(VENV, WORKERS, *arguments), cwd=ROOT).returncode
         for one in portable:
             failed |= one.result()
     sys.exit(failed)
