@@ -67,13 +67,13 @@ def upload_fileobj(
             raise ValueError(f"ExtraArgs of upload_fileobj cannot contain {name!r}")
     if overwrite not in (True, False, "changed"):
         raise ValueError(f"overwrite must be True, False or 'changed', not {overwrite!r}")
-    if not overwrite:
-        extra["IfNoneMatch"] = "*"
     name = printable(f"{Bucket}/{Key}")
     aftermath = State(name, Deadline(None))
     state = State(name, Deadline(seconds), Config and Config.max_bandwidth, Callback, aftermath)
-    ask = None if reader is None else Requests(reader.store, Bucket, Key, extra, state)
-    replacement = Replacement(self.store.url, Bucket, Key, state, overwrite == "changed", ask)
+    ask = None if reader is None else Requests(reader.store, Bucket, Key, dict(extra), state)
+    replacement = Replacement(self.store.url, Bucket, Key, state, overwrite, ask)
+    if not overwrite:
+        extra["IfNoneMatch"] = "*"
 
     def on_read(amount: int) -> None:
         state.read += amount

@@ -5,7 +5,7 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 
-from cdn_engine.errors import ObjectExistsError, OutcomeUnknownError, explain
+from cdn_engine.errors import OutcomeUnknownError, explain
 from cdn_engine.phases import HASHING, SENDING, WAITING
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.body import Body
@@ -17,7 +17,7 @@ from cdn_engine.upload.multipart import MultipartUpload
 from cdn_engine.upload.request import Broken, Requests
 from cdn_engine.upload.source import Source, changed
 from cdn_engine.upload.state import Over, State
-from cdn_engine.upload.unchanged import Find
+from cdn_engine.upload.unchanged import Find, already_exists
 from cdn_engine.wire import retry
 from cdn_engine.wire.store import Store
 
@@ -134,7 +134,7 @@ class Transfer:
                 journal = None
             if journal is not None and journal.waited and (stored := journal.finished_since(began)):
                 if "IfNoneMatch" in self._extra:
-                    raise _exists()
+                    raise already_exists()
                 self._skipped = True
                 return {"ETag": stored["etag"], "VersionId": stored["version_id"]}
             return carry_out(state, MultipartUpload(requests, state, self._source, layout, digests, journal).run)
@@ -179,12 +179,8 @@ class Transfer:
                 f"stored ({explain(error)}): it may be stored; look with a downloader key"
             )
         elif retry.status_of(error) == 412 and "IfNoneMatch" in self._extra:
-            verdict = _exists()
+            verdict = already_exists()
         else:
             return error
         verdict.__cause__ = error
         return verdict
-
-
-def _exists() -> ObjectExistsError:
-    return ObjectExistsError("the object already exists and was not replaced")

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from botocore.exceptions import ClientError
 
+from cdn_engine.errors import ObjectExistsError
 from cdn_engine.log import log
 from cdn_engine.phases import COMPARING
 from cdn_engine.records import Record, Records, private, seal
@@ -22,7 +23,7 @@ from cdn_engine.upload.request import Requests
 from cdn_engine.upload.state import State
 from cdn_engine.wire import retry
 
-__all__ = ["Find", "Replacement", "forget"]
+__all__ = ["Find", "Replacement", "already_exists", "forget"]
 
 Find: TypeAlias = Callable[[str, int], TransferResult | None]
 
@@ -42,19 +43,19 @@ class Replacement:
         bucket: The bucket.
         key: The object's key.
         state: The upload's shared state.
-        unless_same: Do not upload what is there already.
+        overwrite: As for ``CDNManager.store``: True, False or ``"changed"``.
         ask: Makes the requests of the same upload with a read key; None without one.
 
     Thread-safety: for the calling thread. Others, and other processes, may upload to the same key meanwhile.
     """
 
     def __init__(
-        self, host: str, bucket: str, key: str, state: State, unless_same: bool, ask: Requests | None
+        self, host: str, bucket: str, key: str, state: State, overwrite: bool | str, ask: Requests | None
     ) -> None:
         self._bucket = bucket
         self._key = key
         self._state = state
-        self._unless_same = unless_same
+        self._overwrite = overwrite
         self._ask = ask
         self._record = _records.of([host, bucket, key])
         self._mark: bytes | None = None  # stands in the record's place during an upload that is to be recorded
@@ -64,8 +65,8 @@ class Replacement:
         """Upload, if that is needed.
 
         Args:
-            upload: Uploads, unless the function that it is given returns a result. It calls that with the digest and
-                the size in bytes of the payload, before anything is sent.
+            upload: Uploads, unless the function that it is given returns a result, or raises. It calls that with the
+                digest and the size in bytes of the payload, before anything is sent.
         """
         result = None
         try:
@@ -78,8 +79,11 @@ class Replacement:
     def _find(self, sha256: str, size: int) -> TransferResult | None:
         """Return the result of an upload that is not needed. If it is, take note that it begins."""
         found = None
-        if self._unless_same:
+        if self._overwrite == "changed":
             found = self._recall(sha256) if self._ask is None else self._look(self._ask, sha256, size)
+        elif not self._overwrite and self._ask is not None and self._head(self._ask) is not None:
+            # The store would say so too, but not before it has all parts; Ceph not even then.
+            raise already_exists()
         if found is None:
             self._begin()
             return None
@@ -90,10 +94,19 @@ class Replacement:
 
     def _look(self, ask: Requests, sha256: str, size: int) -> dict[str, Any] | None:
         """Return what the store says about the object if it has this content."""
+        head = self._head(ask)
+        if head is None:
+            return None
+        # Some stores change the letter case of metadata, or leave out the length.
+        is_same = head["Metadata"].get("sha256", "").lower() == sha256 and head.get("ContentLength", size) == size
+        return head if is_same else None
+
+    def _head(self, ask: Requests) -> dict[str, Any] | None:
+        """Return what the store says about the object; None if there is none, as far as this key may see."""
         self._state.enter(COMPARING)
         self._state.in_calling_thread = True
         try:
-            head = ask.call("HeadObject")
+            return ask.call("HeadObject")
         except ClientError as error:
             if (retry.status_of(error) or 0) >= 500:
                 raise
@@ -101,9 +114,6 @@ class Replacement:
             return None
         finally:
             self._state.in_calling_thread = False
-        # Some stores change the letter case of metadata, or leave out the length.
-        is_same = head["Metadata"].get("sha256", "").lower() == sha256 and head.get("ContentLength", size) == size
-        return head if is_same else None
 
     def _recall(self, sha256: str) -> dict[str, Any] | None:
         """Return what the store answered when this content was stored, and nothing else was since."""
@@ -115,7 +125,7 @@ class Replacement:
     def _begin(self) -> None:
         self._has_begun = True
         self._record.remove()
-        if self._unless_same and self._ask is None:
+        if self._overwrite == "changed" and self._ask is None:
             self._mark = _put_mark(self._record)
 
     def _end(self, result: TransferResult | None) -> None:
@@ -142,6 +152,11 @@ class Replacement:
         except OSError:
             return False
         return True
+
+
+def already_exists() -> ObjectExistsError:
+    """Return the failure of an upload that was to replace nothing."""
+    return ObjectExistsError("the object already exists and was not replaced")
 
 
 def forget(host: str, bucket: str, key: str) -> None:

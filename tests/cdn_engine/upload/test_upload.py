@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from fault_proxy import Proxy
 from local_store import READER
 from payloads import PART, payload_of, sha256, size_id
+from scripted_server import answering
 
 from cdn_manager import CDNCredentials, CDNManager, CredentialMissingError, ObjectExistsError
 
@@ -125,23 +126,47 @@ def test_raising_in_progress_at_the_last_byte_still_cancels_an_upload_in_parts(s
 
 
 @pytest.mark.parametrize("size", [1, PART + 1], ids=size_id)
-def test_existing_object_is_kept_with_overwrite_false(manager, bucket, admin, unfinished_uploads, size):
-    manager.store(bucket, "key", b"first", overwrite=False)
+def test_existing_object_is_kept_with_overwrite_false(store, publisher_at, bucket, admin, unfinished_uploads, size):
+    publisher = publisher_at(store.url)
+    publisher.store(bucket, "key", b"first", overwrite=False)
     with pytest.raises(ObjectExistsError):
-        manager.store(bucket, "key", payload_of(size), overwrite=False)
+        publisher.store(bucket, "key", payload_of(size), overwrite=False)
     assert admin.get_object(Bucket=bucket, Key="key")["Body"].read() == b"first"
     assert unfinished_uploads(bucket) == []
 
 
 @pytest.mark.portable
 @pytest.mark.parametrize("size", [1, PART + 1], ids=size_id)
-def test_existing_object_is_kept_in_moto_with_overwrite_false(moto_manager, moto_bucket, size):
-    moto_manager.store(moto_bucket, "key", b"first", overwrite=False)
+def test_existing_object_is_kept_in_moto_with_overwrite_false(
+    moto_url, publisher_at, moto_manager, moto_bucket, size
+):
+    publisher = publisher_at(moto_url)
+    publisher.store(moto_bucket, "key", b"first", overwrite=False)
     with pytest.raises(ObjectExistsError):
-        moto_manager.store(moto_bucket, "key", payload_of(size), overwrite=False)
+        publisher.store(moto_bucket, "key", payload_of(size), overwrite=False)
     answer = moto_manager.download_client.get_object(Bucket=moto_bucket, Key="key")
     assert answer["Body"].read() == b"first"
     assert "Uploads" not in moto_manager.upload_client.list_multipart_uploads(Bucket=moto_bucket)
+
+
+@pytest.mark.portable
+def test_with_a_read_key_an_existing_object_is_seen_before_anything_is_sent(server, publisher_at):
+    """A store that ignores the condition, as Ceph 16 does for uploads in parts, replaces nothing then."""
+    server.fault("HEAD", answering(200, body=b""))
+    with pytest.raises(ObjectExistsError, match="bucket/key: the object already exists and was not replaced"):
+        publisher_at(server.url, READER).store("bucket", "key", payload_of(PART + 1), overwrite=False)
+    assert server.operations == ["HEAD"]
+    assert "if-none-match" not in server.requests[0].headers
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("status", [403, 404])
+def test_object_that_the_read_key_does_not_see_is_left_to_the_condition(server, publisher_at, status):
+    server.fault("HEAD", answering(status, body=b""))
+    server.fault("PutObject", answering(412, "PreconditionFailed"))
+    with pytest.raises(ObjectExistsError):
+        publisher_at(server.url, READER).store("bucket", "key", b"payload", overwrite=False)
+    assert server.requests[1].headers["if-none-match"] == "*"
 
 
 def test_existing_object_is_replaced_by_default(manager, bucket, admin):
