@@ -29,7 +29,6 @@ _EPILOG = """\
 examples:
   cdn-manager upload models release/ --prefix v2
   cdn-manager download models v2/model.safetensors --into /srv/models
-  cdn-manager check models v2/model.safetensors
 
 exit status: 0 all done, 1 something failed, 2 usage or configuration, 130 ^C"""
 
