@@ -1,6 +1,8 @@
 """Compares a file with an object, without downloading that."""
 
+import errno
 import os
+import stat
 import time
 from typing import Literal, NamedTuple
 
@@ -44,11 +46,13 @@ def compare_file(store: Store, bucket: str, key: str, path: str) -> Comparison:
         path: The file.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is a pipe, socket or device, of which reading may never end.
         botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
 
     Thread-safety: safe.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "neither a file nor a directory", path)
     with open(path, "rb", buffering=0) as file:
         try:
             head = RemoteObject(store, bucket, key, {}).head(Deadline(None), time.sleep, "nothing was compared")

@@ -131,6 +131,17 @@ def test_refusal_is_a_failure_of_that_file(moto_url, moto_bucket, stored, capsys
     assert f"{moto_bucket}/a: the store answered 403" in written.err
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes that are files")
+def test_pipe_is_a_failure_and_is_not_waited_for(config, moto_bucket, stored, capsys):
+    stored(a=b"1")
+    write_files("x", a=b"1")
+    os.mkfifo(os.path.join("x", "pipe"))
+    assert run("verify", "x", moto_bucket) == 1
+    written = capsys.readouterr()
+    assert "verified 1 of 2 files" in written.out
+    assert "neither a file nor a directory" in written.err
+
+
 @pytest.mark.portable
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
