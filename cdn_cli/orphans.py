@@ -11,10 +11,11 @@ from cdn_cli.console import DONE, FAILED, Output, UsageError
 from cdn_cli.pool import for_each
 from cdn_cli.report import Report
 from cdn_cli.signals import signals_as_interrupts
+from cdn_engine.errors import explain
 from cdn_engine.records import Record
 from cdn_engine.upload.journal import resumable
 from cdn_engine.upload.orphans import abort_orphan, list_orphans
-from cdn_manager import CDNError, CDNManager
+from cdn_manager import TRANSFER_ERRORS, CDNError, CDNManager
 
 __all__ = ["run"]
 
@@ -51,12 +52,15 @@ def run(options: Namespace) -> int:
 
 def _list(manager: CDNManager, bucket: str, older_than: float) -> list[tuple[str, str, datetime]]:
     """List with the downloader key, or with the uploader key if that may not or there is none."""
-    for client in (manager.download_client, manager.upload_client):
+    for role, client in (("downloader", manager.download_client), ("uploader", manager.upload_client)):
         if client is not None:
             try:
                 return list_orphans(client, bucket, older_than)
             except PermissionError:
                 continue
+            except TRANSFER_ERRORS as error:
+                credential = f"with the {role} key" if client.store.is_signed else "without a key"
+                raise CDNError(f"{bucket}, asked {credential}: {explain(error)}") from error
     raise CDNError(
         f"listing the unfinished uploads of {bucket!r} needs the permission s3:ListBucketMultipartUploads, which no "
         "key in the credentials has"

@@ -5,9 +5,9 @@ from collections.abc import Generator
 from typing import Any
 
 from cdn_cli.checks.finding import Finding, finding_of
-from cdn_cli.checks.rejection import Rejection, is_forbidden
+from cdn_cli.checks.rejection import Rejection
 from cdn_engine.errors import explain
-from cdn_engine.wire.retry import status_of
+from cdn_engine.wire.retry import is_forbidden, status_of
 from cdn_manager import TRANSFER_ERRORS, CDNManager
 
 __all__ = ["check_keys"]

@@ -5,13 +5,13 @@ from typing import Any
 
 from cdn_cli.checks.configuration import host_without_bucket
 from cdn_cli.checks.finding import CORRECT_HOST, Finding, finding_of
-from cdn_cli.checks.rejection import Rejection, is_forbidden
+from cdn_cli.checks.rejection import Rejection
 from cdn_cli.checks.store import check_if_match, check_if_none_match, check_metadata, check_ranges
 from cdn_cli.checks.written import CONTENT, Written
 from cdn_cli.console import size_text
 from cdn_engine.errors import explain
 from cdn_engine.log import logerror
-from cdn_engine.wire.retry import code_of, status_of
+from cdn_engine.wire.retry import code_of, is_forbidden, status_of
 from cdn_engine.wire.web_page import is_web_page
 from cdn_manager import TRANSFER_ERRORS, CDNManager
 

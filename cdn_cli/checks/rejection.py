@@ -8,12 +8,11 @@ from botocore.config import Config
 from cdn_cli.checks.finding import Finding
 from cdn_cli.checks.route import is_private
 from cdn_engine.errors import explain
-from cdn_engine.wire.retry import code_of, status_of
+from cdn_engine.wire.retry import KEY_REJECTED, code_of, is_forbidden, status_of
 from cdn_manager import TRANSFER_ERRORS, CDNCredentials, CDNManager
 
-__all__ = ["Rejection", "is_forbidden"]
+__all__ = ["Rejection"]
 
-# With these codes a store rejects a key as such, whatever it may do.
 _UNKNOWN = "InvalidAccessKeyId"
 _ADVICE = {
     _UNKNOWN: "correct {role}_access_key",
@@ -24,15 +23,9 @@ _ADVICE = {
     "InvalidToken": "correct {role}_session_token",
     "InvalidTokenId": "correct {role}_session_token",  # MinIO's
 }
-_KEY_REJECTED = frozenset(_ADVICE)
-_KEY_KNOWN = _KEY_REJECTED - {_UNKNOWN}
+_KEY_KNOWN = KEY_REJECTED - {_UNKNOWN}
 
 _SECRET_LENGTH = 40  # characters of the secrets that AWS hands out; access keys are shorter at every store
-
-
-def is_forbidden(error: Exception) -> bool:
-    """Return True if the store accepts the key, but does not allow it to do this."""
-    return status_of(error) == 403 and code_of(error) not in _KEY_REJECTED
 
 
 class Rejection:

@@ -37,7 +37,7 @@ def list_orphans(client: Any, bucket: str, older_than: float) -> list[tuple[str,
     try:
         pages = list(client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket))
     except ClientError as error:
-        if retry.status_of(error) == 403:
+        if retry.is_forbidden(error):
             raise PermissionError(
                 f"listing the unfinished uploads of {bucket!r} needs the permission s3:ListBucketMultipartUploads, "
                 "which the uploader key does not have"

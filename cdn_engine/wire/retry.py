@@ -21,7 +21,13 @@ from cdn_engine.errors import StalledError, StoreProtocolError, explain
 from cdn_engine.log import log
 from cdn_engine.network_errors import root_cause
 
-__all__ = ["code_of", "delay", "is_transient", "retry_after", "status_of"]
+__all__ = ["KEY_REJECTED", "code_of", "delay", "is_forbidden", "is_transient", "retry_after", "status_of"]
+
+# With these codes a store rejects a key as such, whatever it may do. InvalidTokenId is MinIO's.
+KEY_REJECTED = frozenset({
+    "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "InvalidTokenId", "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch", "TokenRefreshRequired",
+})  # fmt: skip
 
 # Attempts without progress before a transfer gives up: with the delays below, about a minute of outage.
 _MAX_ATTEMPTS = 9
@@ -77,6 +83,11 @@ def code_of(error: BaseException) -> str | None:
         code: str | None = error.response.get("Error", {}).get("Code")
         return code
     return None
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Return True if the store accepts the key, but does not allow it to do this."""
+    return status_of(error) == 403 and code_of(error) not in KEY_REJECTED
 
 
 def is_transient(error: BaseException) -> bool:

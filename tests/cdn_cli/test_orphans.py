@@ -90,6 +90,14 @@ def test_write_key_that_may_not_list_is_told_the_permission(store, bucket, capsy
     assert "needs the permission s3:ListBucketMultipartUploads" in capsys.readouterr().err
 
 
+def test_rejected_key_is_not_told_as_a_missing_permission(store, bucket, capsys):
+    write_config(store.url, (READER[0], "another-secret"), WRITER)
+    assert run("orphans", bucket) == 1
+    written = capsys.readouterr().err
+    assert "asked with the downloader key: the store answered 403 SignatureDoesNotMatch" in written
+    assert "permission" not in written
+
+
 @pytest.mark.portable
 def test_uploader_key_lists_if_the_downloader_key_may_not(moto_url, moto_admin, moto_bucket, capsys):
     moto_admin.create_multipart_upload(Bucket=moto_bucket, Key="a")
