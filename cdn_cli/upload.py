@@ -20,6 +20,7 @@ from cdn_cli.summary import run_and_report
 from cdn_cli.transfer import Transfer
 from cdn_config.configuration import configuration_path
 from cdn_engine.download.comparison import compare_file
+from cdn_engine.paths import objection_to_key
 from cdn_engine.upload.journal import bytes_kept
 from cdn_manager import CDNManager, ObjectExistsError, TransferResult
 
@@ -89,7 +90,10 @@ def _check_usage(paths: list[str], key: str | None) -> None:
 def _transfers(options: Namespace) -> list[Transfer]:
     selection = Selection(options.include, options.exclude, options.hidden)
     if options.paths == [_STDIN]:
-        return [Transfer(options.prefix + options.key, _STDIN, None)]
+        key = options.prefix + options.key
+        if problem := objection_to_key(key):
+            raise UsageError(f"change --key or --prefix: no machine could download {key!r}: {problem}")
+        return [Transfer(key, _STDIN, None)]
     config = configuration_path(options.config)
     return find_files(options.paths, options.prefix, config, selection, options.quiet, options.key)
 

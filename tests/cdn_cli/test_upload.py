@@ -264,3 +264,11 @@ def test_standard_input_needs_a_key_and_comes_alone(config, moto_bucket, capsys,
     write_files(".", file=b"a")
     assert run("upload", moto_bucket, *arguments) == 2
     assert "'-' is standard input: give --key KEY" in capsys.readouterr().err
+
+
+def test_standard_input_gets_no_key_that_some_machine_cannot_download(config, moto_bucket, stored, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    for more in ([], ["--dry-run"]):
+        assert run("upload", moto_bucket, "-", "--key", "con.bin", *more) == 2
+        assert "change --key or --prefix: no machine could download 'con.bin'" in capsys.readouterr().err
+    assert stored() == []
