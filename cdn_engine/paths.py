@@ -175,8 +175,8 @@ def path_below(base: str, key: str, root: str | None = None) -> Target:
 def _below(base: str, key: str, subject: str, root: str | None) -> Target:
     problem = objection_to_key(key)
     if problem is not None:
-        text = f"the key cannot be a path below {base!r}: {problem}"
-        raise _refusal(subject, f"{text}; in Python, fetch(path=...) downloads it under a name of your choice")
+        advice = "--output FILE, or fetch(path=...) in Python, downloads it under a name of your choice"
+        raise _refusal(subject, f"the key cannot be a path below {base!r}: {problem}; {advice}")
     *directories, name = key.split("/")
     root = root or os.path.realpath(base)
     # Without a link on the way there is nothing to resolve; on Windows, other things than links lead elsewhere.

@@ -51,7 +51,10 @@ def test_key_that_leads_elsewhere_is_refused_and_the_others_are_downloaded(confi
     assert run("download", moto_bucket, "--prefix", "p", *into) == 1
     assert (Path(into[-1] if into else moto_bucket) / "p" / "a.bin").read_bytes() == b"a"
     assert not list(Path("..").rglob("escaped"))
-    assert "the key cannot be a path below" in capsys.readouterr().err
+    written = capsys.readouterr().err
+    assert "the key cannot be a path below" in written
+    assert "--output FILE" in written
+    assert run("download", moto_bucket, "p/../../escaped", "--output", "any") == 0  # as it advises
 
 
 @pytest.mark.portable
