@@ -42,7 +42,7 @@ class Bucket:
         self._lately = 0.0  # bytes taken, of which after each second a third still counts
         self._taken_at = now
         self._lock = threading.Lock()
-        self.piece = max(_SMALLEST_PIECE, int(bytes_per_second * _PIECE))
+        self.piece = max(_SMALLEST_PIECE, int(min(bytes_per_second * _PIECE, _ANY)))
 
     def take(self, amount: int, now: float) -> float:
         """Take bytes. Return the seconds to wait until they have passed at the rate, and all that was taken before."""

@@ -115,6 +115,11 @@ def test_limit_that_is_a_forgotten_unit_is_refused(rate):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_infinite_limit_is_none():
+    limit_rate(float("inf"))
+    Pace().keep(1 << 40, lambda _: pytest.fail("it has to wait"))
+
+
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_child_of_a_fork_has_the_same_limit_for_itself():
     limit_rate(10_000)
