@@ -17,6 +17,7 @@ from cdn_engine.wire.store import Store
 __all__ = ["PresignedObject", "host_of", "key_of", "objection_to_url"]
 
 _HEADERS = {"Range": "Range", "IfMatch": "If-Match"}
+_NEVER_IN_A_URL = frozenset(" #")  # as it is sent: a fragment is for browsers, or part of a key that is not encoded
 _REFUSED = frozenset({400, 401, 403})
 
 
@@ -26,7 +27,8 @@ def objection_to_url(url: str) -> str | None:
         objection = objection_to(host_of(url))
     except ValueError:
         objection = ""
-    if objection is not None or not url.isascii() or not url.isprintable() or " " in url or not key_of(url):
+    is_encoded = url.isascii() and url.isprintable() and _NEVER_IN_A_URL.isdisjoint(url)
+    if objection is not None or not is_encoded or not key_of(url):
         return "the URL must be whole and encoded, without a user name: 'https://HOST/BUCKET/KEY?X-Amz-...'"
     query = parse_qs(url.partition("?")[2])
     headers = [name for one in ("X-Amz-SignedHeaders", "X-Goog-SignedHeaders") for name in query.get(one, ())]

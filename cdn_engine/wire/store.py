@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.handlers import decode_list_object_v2
@@ -18,7 +19,7 @@ from botocore.utils import percent_encode, percent_encode_sequence
 from botocore.validate import ParamValidator
 
 from cdn_engine.wire.attempt import Attempt
-from cdn_engine.wire.keys import EXPIRED, Frozen, Keys, NotRenewed, may_be_expired
+from cdn_engine.wire.keys import EXPIRED, Frozen, Hidden, Keys, NotRenewed, may_be_expired
 from cdn_engine.wire.refusal import BEFORE_XML, error_of, raise_if_not_a_store
 from cdn_engine.wire.retry import code_of
 from cdn_engine.wire.session import Session
@@ -29,6 +30,9 @@ __all__ = ["Payload", "Store"]
 _EMPTY = hashlib.sha256().hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _METADATA = "x-amz-meta-"
+
+# Characters; what is shorter in a presigned URL, such as a date, is no secret. The shortest signature has 28.
+_SHORTEST_SECRET = 20
 
 _UNSENDABLE = re.compile(r"[\r\n\ud800-\udfff]")
 
@@ -190,7 +194,7 @@ class Store:
         headers = {name.lower(): value for name, value in reply.headers.raw_items()}
         if model.name == "GetObject" and reply.status < 300:
             return {**_fields_of(reply.status, headers), "Body": body}
-        content = body.read()
+        content = _without_query(body.read(), request.url)
         raise_if_not_a_store(request.url, reply.status, reply.headers, content, wants_xml=True)
         said: dict[str, Any] = self._read(model, reply.status, headers, content, context)
         return said
@@ -249,6 +253,17 @@ class Store:
         if model.name == "ListObjectsV2":
             decode_list_object_v2(said, context)  # the event before the request asked for encoded keys
         return said
+
+
+def _without_query(content: bytes, url: str) -> bytes:
+    """Return what a server says, without what gives access to an object: some repeat the URL in their refusals."""
+    if isinstance(url, Hidden):
+        for field in url.partition("?")[2].split("&"):
+            value = field.partition("=")[2]
+            if len(value) >= _SHORTEST_SECRET:
+                for written in (value, unquote(value), percent_encode(value)):
+                    content = content.replace(written.encode(), b"...")
+    return content
 
 
 def _refuse_unsendable(headers: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 import http.server
 import threading
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from botocore.config import Config
@@ -17,7 +17,7 @@ from cdn_manager import TRANSFER_ERRORS, IntegrityError, NotAStoreError, URLRefu
 
 portable = pytest.mark.portable
 
-SIGNED = "http://127.0.0.1:9/models/key?X-Amz-Signature=a-secret&X-Amz-SignedHeaders=host"
+SIGNED = "http://127.0.0.1:9/models/key?X-Amz-Signature=a-secret+that%2Fis%2Blong%3D&X-Amz-SignedHeaders=host"
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_redirect_is_refused(folder):
     "url",
     ["", "models/key", "ftp://host/key?a-secret", "https://host?a-secret", "https://host/?a-secret", "http://[::1/a-secret",
      "https://user:a-secret@host/key", "https://host/a b?a-secret", "https://host/ü?a-secret", "https://host:x/k?a-secret",
-     "https://host/key\n?a-secret"],
+     "https://host/key\n?a-secret", "https://host/a#b?a-secret", "https://host/key?a-secret#b"],
     ids=ascii,
 )  # fmt: skip
 def test_what_is_no_whole_url_is_a_value_error_that_does_not_show_it(url, folder):
@@ -215,7 +215,7 @@ def test_wrong_argument_is_a_value_error(argument, folder):
 
 
 @portable
-@pytest.mark.parametrize("broken", ["no-connection", "reset", "no-http", "page", "404"])
+@pytest.mark.parametrize("broken", ["no-connection", "reset", "no-http", "page", "404", "echo", "echo-encoded"])
 def test_no_failure_shows_the_query(broken, folder, monkeypatch, log_lines):
     monkeypatch.setattr("cdn_engine.wire.retry._MAX_ATTEMPTS", 2)
     with ScriptedServer() as server:
@@ -224,6 +224,8 @@ def test_no_failure_shows_the_query(broken, folder, monkeypatch, log_lines):
             "no-http": lambda exchange: exchange.connection.sendall(b"SSH-2.0-OpenSSH\r\n\r\n"),
             "page": answering(200, headers=[("Content-Type", "text/html")], body=b"<html>login</html>"),
             "404": answering(404, "NoSuchKey"),
+            "echo": answering(403, body=f"<html><title>no {SIGNED}</title></html>".encode()),
+            "echo-encoded": answering(404, body=f"not found: {quote(SIGNED)}".encode()),
         }.get(broken)
         server.fault("GET", faulty, faulty)
         url = SIGNED if faulty is None else SIGNED.replace("http://127.0.0.1:9", server.url)
