@@ -107,6 +107,8 @@ def _ask(remote: RemoteObject, deadline: Deadline, progress: Progress) -> dict[s
 
     def pulse() -> None:
         nonlocal reported
+        if not deadline.allows():
+            raise DeadlineExceededError("the deadline passed before the store had answered; nothing was downloaded")
         if time.monotonic() - reported >= _HEARTBEAT:
             reported = time.monotonic()
             progress(0)

@@ -108,18 +108,16 @@ class _Asking(threading.Thread):
         self._busy = threading.Lock()  # not waited for with ``join``, which Ctrl-C may spoil for others
         self._busy.acquire()
         self.process = _process
+        self.asker: int | None = None  # the thread that ``renew`` runs in
         self.done = False
         self.error: BaseException | None = None
 
     def begin(self) -> None:
-        try:
-            if not threads.start_if_possible(self):
-                self.run()
-        except BaseException:
-            self.done = True  # or others would wait for what may never have begun
-            raise
+        if not threads.start_if_possible(self):
+            self.run()
 
     def run(self) -> None:
+        self.asker = threading.get_ident()
         try:
             self._renew()
         except BaseException as error:
@@ -159,19 +157,33 @@ class Renewal:
         Raises:
             BaseException: What the pulse has raised.
         """
-        with _lock:
-            if keys.frozen is not refused:
-                return None
-            asking, is_new = self._asking, False
-            if asking is None or asking.done or asking.process is not _process:
-                asking, is_new = _Asking(self._renew), True
-                self._asking = asking
-        if is_new:
-            asking.begin()
+        while keys.frozen is refused:
+            asking = self._ask()
+            if asking.asker == threading.get_ident() and not asking.done:
+                return RuntimeError("refresh has used the manager that waits for it: that would never end")
+            try:
+                while not asking.done and not running.is_cut:
+                    asking.wait(TICK)
+                    running.beat()
+            except Ended as error:
+                raise error.reason from error.reason.__cause__
+            if asking.error is not None or running.is_cut:
+                return asking.error
+        return None
+
+    def _ask(self) -> _Asking:
+        """Return what asks for fresh keys: what does so already, or a new one."""
+        begun = None
         try:
-            while not asking.done and not running.is_cut:
-                asking.wait(TICK)
-                running.beat()
-        except Ended as error:
-            raise error.reason from error.reason.__cause__
-        return asking.error
+            with _lock:
+                asking = self._asking
+                if asking is None or asking.done or asking.process is not _process:
+                    asking = begun = _Asking(self._renew)
+                    self._asking = asking
+            if begun is not None:
+                begun.begin()
+        except BaseException:
+            if begun is not None:
+                begun.done = True  # or others would wait for what may never have begun; one of them asks anew
+            raise
+        return asking

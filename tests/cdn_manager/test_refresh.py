@@ -18,6 +18,7 @@ from scripted_server import answering
 from tracebacks import secrets_shown
 
 from cdn_engine.download.listing import list_objects
+from cdn_engine.wire.keys import _Asking
 from cdn_manager import CDNCredentials, CDNManager, DeadlineExceededError
 
 portable = pytest.mark.portable
@@ -41,6 +42,10 @@ def connect(expiring, folder, monkeypatch):
         yield lambda **options: managers.enter_context(
             CDNManager(expiring.credentials(), **{"refresh": expiring.refresh, **options})
         )
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 # In the middle of a transfer
@@ -266,6 +271,42 @@ def test_deadline_ends_the_wait_for_fresh_keys(way, expiring, connect, moto_buck
     with pytest.raises(DeadlineExceededError):
         manager.store(moto_bucket, "key", b"weights") if way == "store" else manager.fetch(moto_bucket, "key")
     hanging.set()
+
+
+@portable
+def test_deadline_ends_the_wait_for_fresh_keys_beside_a_file_that_is_there(
+    expiring, connect, moto_admin, moto_bucket, folder
+):
+    put_without_digest(moto_admin, moto_bucket, "model", b"weights")
+    hanging, returned = threading.Event(), []
+    connect().fetch(moto_bucket, "model")
+    manager = connect(refresh=lambda: returned.append(hanging.wait(15)), deadline=0.5)
+    expiring.left = 0
+    with pytest.raises(DeadlineExceededError):
+        manager.fetch(moto_bucket, "model")
+    assert returned == []
+    hanging.set()
+
+
+@portable
+def test_refresh_that_uses_its_own_manager_does_not_wait_for_itself(expiring, connect, moto_bucket, folder):
+    manager = connect(refresh=lambda: manager.fetch(moto_bucket, "fresh-keys"), deadline=60)
+    expiring.left = 0
+    with pytest.raises(RuntimeError, match="refresh has used the manager that waits for it"):
+        manager.fetch(moto_bucket, "model")
+
+
+@portable
+def test_others_ask_anew_when_ctrl_c_came_before_anybody_had_asked(expiring, connect, moto_bucket, monkeypatch):
+    """It may come while the thread that asks is about to be started."""
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(_Asking, "begin", interrupt)
+        manager = connect(deadline=60)
+        expiring.left = 0
+        with pytest.raises(KeyboardInterrupt):
+            manager.download_client.list_objects_v2(Bucket=moto_bucket)
+    assert manager.store(moto_bucket, "model", b"weights")
+    assert expiring.refreshed == 1
 
 
 @portable
