@@ -104,9 +104,8 @@ class _BotocoresSignature:
     def sign(self, request: Request, payload: str, keys: Frozen) -> None:
         signed = AWSRequest(request.method, request.url, dict(request.headers), auth_path=request.resource)
         self._kind(keys, *self._scope).add_auth(signed)
-        request.headers.update(signed.headers.items())
-        if _SESSION_HEADER in request.headers:
-            request.headers[_SESSION_HEADER] = Hidden(request.headers[_SESSION_HEADER])
+        for name, value in signed.headers.items():  # each version writes the header's name in its own way
+            request.headers[name] = Hidden(value) if name.lower() == _SESSION_HEADER.lower() else value
 
 
 def signature_of(version: Any, region: str, host: str) -> Signature | _BotocoresSignature | None:

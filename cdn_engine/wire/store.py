@@ -228,8 +228,14 @@ class Store:
         assert self._signature is not None
         try:
             self._signature.sign(request, payload, keys)
+        except UnicodeEncodeError:  # it shows the text that it is about: not raised, nor chained
+            is_sendable = False
         except BaseException as error:
             raise error.with_traceback(None) from error.__cause__  # variables of those frames hold the secret
+        else:
+            is_sendable = True
+        if not is_sendable:
+            raise ParamValidationError(report="half a character in the keys")
         _refuse_unsendable(request.headers)  # a token that was read with the end of its line
 
     def _hash(self, payload: Payload | None, body: bytes) -> str:

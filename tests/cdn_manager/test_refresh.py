@@ -9,7 +9,8 @@ import threading
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError, ReadTimeoutError
 from downloads import PARTS
 from expiring_store import ExpiringStore
 from local_store import READER, WRITER
@@ -307,6 +308,27 @@ def test_others_ask_anew_when_ctrl_c_came_before_anybody_had_asked(expiring, con
             manager.download_client.list_objects_v2(Bucket=moto_bucket)
     assert manager.store(moto_bucket, "model", b"weights")
     assert expiring.refreshed == 1
+
+
+@portable
+@pytest.mark.parametrize("keys", [("top-secret\udcff", "a-token"), ("top-secret", "a-token\udcff")])
+def test_keys_that_cannot_be_sent_are_not_shown(keys, expiring, moto_bucket, folder):
+    """Such as an environment variable that is not UTF-8."""
+    secret, token = keys
+    credentials = CDNCredentials(expiring.url, "reader", secret, downloader_session_token=token)
+    with CDNManager(credentials) as manager, pytest.raises(ParamValidationError) as caught:
+        manager.fetch(moto_bucket, "model")
+    assert secrets_shown(caught.value, "top-secret", "a-token") == []
+
+
+@portable
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_no_version_of_the_signature_shows_the_token(version, expiring, connect, moto_bucket, folder):
+    expiring.fault("GET", lambda exchange: exchange.reset())
+    with pytest.raises(ConnectionClosedError) as caught:
+        connect(config=Config(signature_version=version)).fetch(moto_bucket, "model")
+    assert expiring.requests[-1].headers["x-amz-security-token"] == "token-1"
+    assert secrets_shown(caught.value, *SECRETS) == []
 
 
 @portable
