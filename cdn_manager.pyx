@@ -94,7 +94,7 @@ cdef class CDNManager:
         deadline: Total seconds for one transfer; None for no limit as long as bytes keep arriving.
         refresh: Called without arguments when the store says that the keys have expired, in the middle of a transfer
             too; returns fresh ``CDNCredentials`` for the same host, region and pairs. It runs in a thread of its own,
-            once for all that need fresh keys. What it raises ends the transfer.
+            once for all that need fresh keys, and must not use this manager. What it raises ends the transfer.
 
     Attributes:
         creds: The credentials, from the last ``refresh`` if there was one.

@@ -18,12 +18,13 @@ NAMES = (
 )  # fmt: skip
 
 # The command prints kB, MB and GB, which are powers of 1000; so are these. curl, wget and rclone mean powers of 1024,
-# which is up to 7 % more: who is used to them stays below the limit.
+# which is up to 7 % more: whoever is used to them stays below the limit.
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)", re.ASCII)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)([smh]?)", re.ASCII)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_LONGEST = 365 * 86400  # seconds; a system takes no timeout of centuries
 
 
 def rate_of(text: str) -> int | None:
@@ -34,10 +35,10 @@ def rate_of(text: str) -> int | None:
 
 
 def seconds_of(text: str) -> float | None:
-    """Return a time in seconds: ``90``, ``2.5s``, ``10m`` or ``1h``; None if it is none of these, or 0."""
+    """Return a time in seconds: ``90``, ``2.5s``, ``10m`` or ``1h``; None if it is none of these, 0, or too long."""
     found = _TIME.fullmatch(text)
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    return seconds if 0 < seconds < math.inf else None
+    return seconds if 0 < seconds <= _LONGEST else None
 
 
 def limit_of(name: str, text: str) -> float | None:
@@ -50,7 +51,7 @@ def objection_to(name: str, text: str) -> str:
     if name == "limit_rate":
         return "" if limit_of(name, text) else "must be bytes a second, at least 1K, such as 500K, 2M or 2000000"
     if name in LIMITS:
-        return "" if limit_of(name, text) else "must be a time of more than 0 seconds, such as 30, 30s, 10m or 1h"
+        return "" if limit_of(name, text) else "must be a time between 0 and a year, such as 30, 30s, 10m or 1h"
     if name == "anonymous":
         return "" if text in ("true", "false") else "must be true or false"
     if not text.isascii():

@@ -74,9 +74,10 @@ def test_option_comes_before_the_setting_in_the_file(config, moto_bucket, stored
     [
         ("--limit-rate", "2", "must be bytes a second, at least 1K, such as 500K, 2M or 2000000"),
         ("--limit-rate", "2MB", "must be bytes a second, at least 1K, such as 500K, 2M or 2000000"),
-        ("--deadline", "0", "must be a time of more than 0 seconds, such as 30, 30s, 10m or 1h"),
-        ("--connect-timeout", "-5", "must be a time of more than 0 seconds, such as 30, 30s, 10m or 1h"),
-        ("--read-timeout", "soon", "must be a time of more than 0 seconds, such as 30, 30s, 10m or 1h"),
+        ("--deadline", "0", "must be a time between 0 and a year, such as 30, 30s, 10m or 1h"),
+        ("--connect-timeout", "-5", "must be a time between 0 and a year, such as 30, 30s, 10m or 1h"),
+        ("--connect-timeout", "9999999h", "must be a time between 0 and a year, such as 30, 30s, 10m or 1h"),
+        ("--read-timeout", "soon", "must be a time between 0 and a year, such as 30, 30s, 10m or 1h"),
     ],
 )
 def test_value_that_is_no_limit_exits_with_status_2_and_one_line(config, capsys, option, value, sentence):
