@@ -193,7 +193,8 @@ def test_download_says_that_it_retries_until_something_comes(
         proxy.inject(refuses(503), refuses(503))
         manager.fetch(moto_bucket, "key", progress=told)
     names = [name for name in told.names if name != "verifying"]
-    assert names == ["receiving", "retrying", "receiving", "finishing"]
+    assert names[:2] == ["receiving", "retrying"]  # twice, if something comes between the two refusals
+    assert names[2:] in (["receiving", "finishing"], ["receiving", "retrying", "receiving", "finishing"])
 
 
 # The callback
