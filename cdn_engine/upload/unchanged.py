@@ -1,4 +1,4 @@
-"""Decides whether an upload is needed: it is not if the object that it would replace has the same content.
+"""Decides by what is stored already whether to upload: not the same content again, nor over what is to be kept.
 
 A read key can ask the store. A write key alone cannot: S3 has no request by which it could learn anything about an
 object without sending one. A record of what was stored from here has to do then. It is only right as long as it is
