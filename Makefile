@@ -1,7 +1,7 @@
 # Everything is set up in .venv; nothing outside the tree is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := cdn_cli cdn_config cdn_engine
+PACKAGES := cdn_cli cdn_config cdn_engine cdn_release
 SOURCES := $(shell find $(PACKAGES) cdn_manager-stubs constants-stubs -name '*.py*' -not -name '*.pyc') \
 	$(wildcard *.py *.pyx *.pxd) pyproject.toml MANIFEST.in README.md LICENSE
 EXTRAS := $(wildcard *.md docs/*.* docs/included/* docs/_static/* examples/*.py examples/api_client/*.*) $(shell find tests -type f -not -name '*.pyc') Makefile

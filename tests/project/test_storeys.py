@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # From the bottom up. A storey may import itself and what comes before it.
-STOREYS = ["constants", "cdn_engine", "cdn_manager", "cdn_config", "cdn_cli"]
+STOREYS = ["constants", "cdn_engine", "cdn_manager", "cdn_config", "cdn_release", "cdn_cli"]
 
 # The same within the engine.
 ENGINE = [

@@ -27,11 +27,11 @@ def test_wheel_installs_what_it_must_and_nothing_stray():
     assert complaints(installed_files()) == []
 
 
-def test_wheel_adds_two_modules_and_three_packages_to_site_packages():
+def test_wheel_adds_two_modules_and_four_packages_to_site_packages():
     names = installed_files() - {MANUAL}
     top = {name.split("/")[0].split(".")[0] for name in names if ".dist-info/" not in name}
     assert top == {"cdn_manager", "constants", "cdn_cli", "cdn_config", "cdn_engine", "cdn_manager-stubs",
-                   "constants-stubs"}  # fmt: skip
+                   "cdn_release", "constants-stubs"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ MANUAL = "share/man/man1/cdn-manager.1"
 
 # What lies in the source tree: the two compiled root modules with their C interface, and the packages.
 ROOT_MODULES = ("cdn_manager", "constants")
-PACKAGES = ("cdn_cli", "cdn_config", "cdn_engine", "cdn_manager-stubs", "constants-stubs")
+PACKAGES = ("cdn_cli", "cdn_config", "cdn_engine", "cdn_release", "cdn_manager-stubs", "constants-stubs")
 SUFFIXES = (".py", ".pyi", ".pyx", ".typed")
 
 

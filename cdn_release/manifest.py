@@ -1,0 +1,167 @@
+"""What a release consists of, as bytes of which there is exactly one form: their SHA-256 is the release's identity."""
+
+import hashlib
+import json
+import re
+from typing import Any, NamedTuple, Self
+
+from cdn_engine.paths import objection_to_key
+from cdn_release.errors import ManifestError, ReleaseError
+
+__all__ = ["LARGEST", "MOST_FILES", "FileEntry", "Manifest", "check_name"]
+
+# Far above what a model has. They bound what a manifest that lies can make a machine do, before anything is fetched.
+LARGEST = 16 << 20  # bytes
+MOST_FILES = 50_000
+
+_FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,199}")
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MODE = re.compile("[0-7]{3}")
+_LARGEST_FILE = 1 << 53  # bytes; every reader of JSON knows integers up to here exactly
+
+
+class FileEntry(NamedTuple):
+    """A file of a release.
+
+    Attributes:
+        path: Its path in the release, with ``/`` between names.
+        size: Its size in bytes.
+        sha256: The SHA-256 of its content, in hex.
+        mode: Its permission bits.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+
+
+class Manifest(NamedTuple):
+    """A release: a name and its files.
+
+    Attributes:
+        name: The release's name.
+        files: Its files, sorted by path.
+    """
+
+    name: str
+    files: tuple[FileEntry, ...]
+
+    @classmethod
+    def of(cls, name: str, files: list[FileEntry]) -> Self:
+        """Return the manifest of some files.
+
+        Raises:
+            ManifestError: They cannot be a release.
+        """
+        made = cls(name, tuple(sorted(files)))
+        made._check()
+        if (size := len(made.encode())) > LARGEST:
+            raise ManifestError(f"its manifest would have {size} bytes; at most {LARGEST} are possible")
+        return made
+
+    @classmethod
+    def parse(cls, content: bytes, name: str) -> Self:
+        """Read a manifest, which may come from anybody.
+
+        Args:
+            content: Its bytes.
+            name: The name of the release that it must be of.
+
+        Raises:
+            ManifestError: It is none, is of another release, has a path that leads elsewhere, or is not written in
+                the one form.
+        """
+        if len(content) > LARGEST:
+            raise ManifestError(f"the manifest has more than {LARGEST} bytes")
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            raise ManifestError("the manifest is not JSON") from None
+        found = cls(*_read(document))
+        found._check()
+        if found.name != name:
+            raise ManifestError(f"the manifest is that of {found.name!r}")
+        if found.encode() != content:
+            raise ManifestError("the manifest is not canonical JSON, or has members that are not known here")
+        return found
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the release, in hex."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+    def encode(self) -> bytes:
+        """Return the manifest as canonical JSON (RFC 8785)."""
+        files = [{**file._asdict(), "mode": f"{file.mode:03o}"} for file in self.files]
+        document = {"files": files, "format": _FORMAT, "name": self.name}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+    def _check(self) -> None:
+        if problem := _objection_to_name(self.name):
+            raise ManifestError(f"{self.name!r} cannot be the name of a release: {problem}")
+        if not 1 <= len(self.files) <= MOST_FILES:
+            raise ManifestError(f"a release has from 1 to {MOST_FILES} files, not {len(self.files)}")
+        for file in self.files:
+            if problem := objection_to_key(file.path):
+                raise ManifestError(f"{file.path!r} cannot be the path of a file: {problem}")
+        paths = [file.path for file in self.files]
+        if paths != sorted(set(paths)):
+            raise ManifestError("the manifest names a file twice, or not in order")
+        directories = _directories(paths)
+        if clash := next((path for path in paths if path in directories), None):
+            raise ManifestError(f"{clash!r} would be both a file and a directory")
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a release.
+
+    Raises:
+        ReleaseError: It cannot.
+    """
+    if problem := _objection_to_name(name):
+        raise ReleaseError(f"{name!r} cannot be the name of a release: {problem}")
+
+
+def _objection_to_name(name: str) -> str | None:
+    if not _NAME.fullmatch(name):
+        return "it must be 1 to 200 letters, digits, '.', '-', '_' or '+', and not begin with a '.'"
+    if name.casefold() == "current":
+        return "that is the link to the current release"
+    return objection_to_key(name, windows=True)
+
+
+def _directories(paths: list[str]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        while (path := path.rpartition("/")[0]) and path not in found:
+            found.add(path)
+    return found
+
+
+def _read(document: Any) -> tuple[str, tuple[FileEntry, ...]]:
+    """Return the name and the files in a document, whose types are then right."""
+    if type(document) is not dict or document.get("format") != _FORMAT:
+        raise ManifestError("the manifest is of a kind that is not known here: a newer version may know it")
+    name, files = document.get("name"), document.get("files")
+    if type(name) is not str or type(files) is not list:
+        raise ManifestError("the manifest lacks the release's name or its files")
+    if len(files) > MOST_FILES:
+        raise ManifestError(f"a release has from 1 to {MOST_FILES} files, not {len(files)}")
+    return name, tuple(map(_entry, files))
+
+
+def _entry(document: Any) -> FileEntry:
+    if type(document) is dict:
+        path, size = document.get("path"), document.get("size")
+        sha256, mode = document.get("sha256"), document.get("mode")
+        if type(path) is str and type(size) is int and type(sha256) is str and type(mode) is str:  # noqa: SIM102
+            if 0 <= size <= _LARGEST_FILE and _SHA256.fullmatch(sha256) and _MODE.fullmatch(mode):
+                return FileEntry(path, size, sha256, int(mode, 8))
+    raise ManifestError("a file in the manifest lacks a path, or has no valid size, SHA-256 or mode")
