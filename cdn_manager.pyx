@@ -172,7 +172,7 @@ cdef class CDNManager:
 
     def store(
         self, str bucket not None, str filename not None, source not None, progress=None, overwrite=True,
-        bint keep=True,
+        bint keep=True, str sha256=None,
     ):
         """Upload, and return a ``TransferResult``; raise on failure.
 
@@ -183,12 +183,13 @@ cdef class CDNManager:
                 to its end and stays open.
             progress: Called in the calling thread with the number of bytes sent since the last call, first with those
                 that an earlier call has sent; negative if a part has to be sent again. Raising in it ends the upload.
-                If it has a method ``phase(name, read, size)``, that is told what the upload is doing (docs/upload.md).
+                Its method ``phase(name, read, size)``, if it has one, is told what goes on (docs/upload.md).
             overwrite: False refuses to replace an existing object (``If-None-Match: *``). ``"changed"`` sends nothing
                 if the object has the same content: with a read key the store is asked; without one, a record tells
                 what this user last stored there from this machine.
             keep: If it goes in parts, as more than 8 MiB do, go on with what an earlier call has sent of the same
                 content, and keep at the store what this one sends if it does not end. False aborts it instead.
+            sha256: The SHA-256, in hex, that the content must have; with another one, nothing is sent.
 
         Returns:
             What was done; ``skipped`` is True if nothing had to be sent.
@@ -197,7 +198,7 @@ cdef class CDNManager:
             CredentialMissingError: The credentials have no write key.
             UnsafePathError: No download could fetch an object with this key.
             ObjectExistsError: ``overwrite`` is False and the object exists.
-            ObjectChangedError: The source changed during the upload.
+            ObjectChangedError: The source changed during the upload, or is not the one that ``sha256`` is of.
             OutcomeUnknownError: The store's answer was lost, and a retry cannot tell whether the object was stored.
             StoreProtocolError: The store's answer does not prove that the object is stored.
             NotAStoreError: What answers at ``host`` is not the store.
@@ -205,16 +206,15 @@ cdef class CDNManager:
             TypeError: The source is neither bytes-like, nor a path, nor a binary file object.
             botocore.exceptions.ClientError: The store refused; other exceptions of botocore for network failures.
             OSError: The source cannot be read.
-            ValueError: ``overwrite`` is something else.
+            ValueError: ``overwrite`` is something else, or ``sha256`` is not the hex form of a SHA-256.
 
         ``TRANSFER_ERRORS`` catches them all, except for ``TypeError`` and ``ValueError``.
         """
         client = _needed(self.upload_client, "uploader", "upload")
         paths.check_key(bucket, filename)
         extra = {"Deadline": self.deadline, "Keep": keep, "Overwrite": overwrite, "Reader": self.download_client}
-        return client.upload_fileobj(
-            source, bucket, filename, ExtraArgs=extra, Callback=progress, Config=self.transfer_config
-        )
+        extra["Sha256"] = sha256
+        return client.upload_fileobj(source, bucket, filename, extra, progress, self.transfer_config)
 
     def fetch(self, str folder not None, str filename not None, path=None, progress=None, str sha256=None):
         """Download, and return a ``TransferResult``; raise on failure.

@@ -97,6 +97,7 @@ class CDNManager:
         progress: Callable[[int], object] | None = None,
         overwrite: bool | Literal["changed"] = True,
         keep: bool = True,
+        sha256: str | None = None,
     ) -> TransferResult: ...
     def fetch(
         self,

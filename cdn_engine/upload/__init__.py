@@ -11,6 +11,7 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from cdn_engine.download.answer import parse_sha256
 from cdn_engine.errors import CDNError, printable
 from cdn_engine.result import TransferResult
 from cdn_engine.upload.opening import open_source
@@ -45,7 +46,8 @@ def upload_fileobj(
         Key: The object's key.
         ExtraArgs: What boto3 allows here except checksums, and ``IfNoneMatch``, ``Deadline`` (seconds that the call
             may take), ``Keep`` (False to abort an upload in parts that does not end, and not to go on with one),
-            ``Overwrite`` (as in ``CDNManager.store``) and ``Reader`` (a client of the same store that may read).
+            ``Overwrite`` (as in ``CDNManager.store``), ``Reader`` (a client of the same store that may read) and
+            ``Sha256`` (in hex, without which nothing is sent).
             ``Overwrite="changed"`` compares the content, and nothing else that is given here.
         Callback: Called in the calling thread with counts of bytes sent, at least about twice a second: 0 when nothing
             has moved, negative for what has to be sent again. An exception in it ends the upload. If it has a
@@ -62,6 +64,7 @@ def upload_fileobj(
     extra = dict(ExtraArgs or {})
     seconds, keep = extra.pop("Deadline", None), extra.pop("Keep", True)
     overwrite, reader = extra.pop("Overwrite", True), extra.pop("Reader", None)
+    pinned = parse_sha256(extra.pop("Sha256", None))
     for name in extra:
         if name not in _ALLOWED:
             raise ValueError(f"ExtraArgs of upload_fileobj cannot contain {name!r}")
@@ -81,7 +84,8 @@ def upload_fileobj(
 
     try:
         with open_source(Fileobj, on_read) as source:
-            return replacement.carry_out(Transfer(self.store, source, Bucket, Key, extra, state, Config, keep).run)
+            transfer = Transfer(self.store, source, Bucket, Key, extra, state, Config, keep, pinned)
+            return replacement.carry_out(transfer.run)
     except CDNError as error:
         error.subject = name
         raise

@@ -42,6 +42,7 @@ class Transfer:
         state: The upload's shared state.
         config: The caller's ``TransferConfig``; None for our own settings.
         keep: Keep what the store has of an upload in parts that does not end, for a later call.
+        pinned: The SHA-256 that the payload must have, in hex; None for any.
 
     Thread-safety: for the calling thread.
     """
@@ -56,6 +57,7 @@ class Transfer:
         state: State,
         config: TransferConfig | None,
         keep: bool = True,
+        pinned: str | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -64,6 +66,7 @@ class Transfer:
         self._extra = extra
         self._state = state
         self._config = config
+        self._pinned = pinned
         self._skipped = False
         self._keep = keep and not any(name.startswith("SSECustomer") for name in extra)  # whose key is a secret
 
@@ -78,6 +81,8 @@ class Transfer:
         try:
             layout = self._layout() if self._source.size > Layout.threshold(self._config) else None
             sha256, digests = self._hash(layout)
+            if self._pinned not in (None, sha256):
+                raise changed()
             if (found := find(sha256, self._source.size)) is not None:
                 return found
             self._source.begin(sha256, self._state.check)

@@ -72,7 +72,7 @@ def test_modules_import_from_any_directory(tmp_path):
     ("name", "signature"),
     [
         ("CDNManager", "(credentials, config=None, transfer_config=None, deadline=None, refresh=None)"),
-        ("CDNManager.store", "(self, bucket, filename, source, progress=None, overwrite=True, keep=True)"),
+        ("CDNManager.store", "(self, bucket, filename, source, progress=None, overwrite=True, keep=True, sha256=None)"),
         ("CDNManager.fetch", "(self, folder, filename, path=None, progress=None, sha256=None)"),
         ("CDNManager.upload_bytes", "(self, bucket, filename, file_bytes)"),
         ("CDNManager.download_file", "(self, folder, filename)"),

@@ -1,5 +1,7 @@
 """How many connections an upload uses without a caller's ``TransferConfig``."""
 
+import threading
+
 import pytest
 from boto3.s3.transfer import TransferConfig
 from payloads import SMALLEST_PART
@@ -101,7 +103,14 @@ def test_upload_uses_what_the_budget_has_left(server, publisher, budget_of_its_o
     others = [budget_of_its_own.enter() for _ in range(3)]
     for share in others:
         share.ask(CONNECTIONS)
-    server.fault("UploadPart", *[slow_until_parts(CONNECTIONS)] * CONNECTIONS)
+    left = threading.Event()
+
+    def take_when_others_have_left(exchange):
+        while not left.wait(0.01) and not server.ended.is_set():
+            pass
+        slow_until_parts(CONNECTIONS)(exchange)
+
+    server.fault("UploadPart", *[take_when_others_have_left] * CONNECTIONS)
     asked_for = []
 
     def progress(_):
@@ -109,6 +118,7 @@ def test_upload_uses_what_the_budget_has_left(server, publisher, budget_of_its_o
         if asked_for[-1] == 4:
             for share in others:
                 share.leave()
+            left.set()
 
     publisher.store("bucket", "key", bytes(2 * CONNECTIONS * SMALLEST_PART), progress=progress)
     assert 4 in asked_for

@@ -268,3 +268,24 @@ def test_mapped_file_can_be_closed_when_one_part_failed_while_another_was_being_
         except ClientError:
             mapped.close()
     assert mapped.closed
+
+
+# A digest that the caller gives
+
+
+@pytest.mark.parametrize("size", [4, PART + 4], ids=["one-request", "several-parts"])
+def test_source_that_is_not_the_one_whose_digest_is_given_is_not_sent(server, publisher, size):
+    with pytest.raises(ObjectChangedError, match="nothing was stored"):
+        publisher.store("bucket", "key", payload_of(size), sha256=sha256(b"another"))
+    assert server.requests == []
+
+
+def test_source_whose_digest_is_given_is_sent(server, publisher):
+    payload = payload_of(4)
+    assert publisher.store("bucket", "key", payload, sha256=sha256(payload).upper()).sha256 == sha256(payload)
+
+
+def test_digest_that_is_none_is_refused(server, publisher):
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        publisher.store("bucket", "key", b"x", sha256="abc")
+    assert server.requests == []

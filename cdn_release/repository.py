@@ -1,0 +1,164 @@
+"""Where releases are at a store: which keys there are, and the requests for what is small."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cdn_engine.download.listing import Entry, list_objects
+from cdn_engine.download.remote import RemoteObject
+from cdn_engine.errors import explain
+from cdn_engine.upload.unchanged import forget
+from cdn_engine.wire import retry
+from cdn_engine.wire.deadline import Deadline
+from cdn_manager import CDNManager, CredentialMissingError
+from cdn_release.errors import ManifestError, ReleaseMissingError
+from cdn_release.manifest import LARGEST, check_name
+
+__all__ = ["Repository"]
+
+
+class Repository:
+    """The releases below a prefix of a bucket.
+
+    Args:
+        manager: Moves the bytes.
+        bucket: The bucket.
+        prefix: What all keys begin with; a slash is put behind it. Empty for none.
+
+    Attributes:
+        objects: What the keys of contents begin with.
+        releases: What the keys of manifests begin with.
+        publishing: What the keys of markers begin with that stand for a publish which may be running.
+        collecting: The key of the marker that stands for a removal which may be running.
+
+    Thread-safety: safe.
+    """
+
+    def __init__(self, manager: CDNManager, bucket: str, prefix: str) -> None:
+        folder = prefix.strip("/")
+        root = folder and f"{folder}/"
+        self.manager = manager
+        self.bucket = bucket
+        self.objects = f"{root}objects/"
+        self.releases = f"{root}releases/"
+        self.publishing = f"{root}publishing/"
+        self.collecting = f"{root}collecting"
+
+    @property
+    def reader(self) -> Any:
+        """The client with the read key.
+
+        Raises:
+            CredentialMissingError: There is none.
+        """
+        if self.manager.download_client is None:
+            raise CredentialMissingError("this needs a key that may read, and the credentials have none")
+        return self.manager.download_client
+
+    @property
+    def writer(self) -> Any:
+        """The client with the write key.
+
+        Raises:
+            CredentialMissingError: There is none.
+        """
+        if self.manager.upload_client is None:
+            raise CredentialMissingError("this needs a key that may write, and the credentials have none")
+        return self.manager.upload_client
+
+    @property
+    def can_read(self) -> bool:
+        """True if there is a read key."""
+        return self.manager.download_client is not None
+
+    def object_key(self, sha256: str) -> str:
+        """Return the key of a content."""
+        return f"{self.objects}{sha256}"
+
+    def manifest_key(self, name: str) -> str:
+        """Return the key of a release's manifest."""
+        check_name(name)
+        return f"{self.releases}{name}.json"
+
+    def signature_key(self, name: str, sha256: str) -> str:
+        """Return the key of the signature of the manifest that has this digest."""
+        check_name(name)
+        return f"{self.releases}{name}.{sha256}.sig"
+
+    def publishing_key(self, name: str) -> str:
+        """Return the key of the marker of a publish."""
+        check_name(name)
+        return f"{self.publishing}{name}"
+
+    def manifest(self, name: str) -> bytes:
+        """Return the manifest of a release as it is stored.
+
+        Raises:
+            ReleaseMissingError: There is none, or the read key may not read it.
+            ManifestError: It is too large to be one.
+        """
+        try:
+            return self.get(self.manifest_key(name), LARGEST)
+        except ClientError as error:
+            if retry.status_of(error) not in (403, 404) or retry.code_of(error) == "NoSuchBucket":
+                raise
+            problem = f"there is no release {name!r} below {self.bucket}/{self.releases}"
+            if retry.status_of(error) == 403:  # the answer for what is not there too, to a key that may not list
+                problem += f", or this key may not read it: {explain(error)}"
+            raise ReleaseMissingError(problem) from error
+
+    def get(self, key: str, most: int) -> bytes:
+        """Return a small object.
+
+        Args:
+            key: Its key.
+            most: Bytes that it may have.
+
+        Raises:
+            ManifestError: It has more.
+        """
+        received = 0
+
+        def refuse_more(count: int) -> None:
+            nonlocal received
+            received += count
+            if received > most:
+                raise too_large
+
+        too_large = ManifestError(f"{self.bucket}/{key} has more than {most} bytes")
+        head = self.head(key)
+        if head is not None and (head.get("ContentLength") or 0) > most:
+            raise too_large
+        with tempfile.TemporaryDirectory(prefix="cdn-release-") as folder:
+            path = os.path.join(folder, "object")
+            self.manager.fetch(self.bucket, key, path, refuse_more)
+            with open(path, "rb") as file:
+                return file.read()
+
+    def head(self, key: str) -> dict[str, Any] | None:
+        """Return what the store says of an object; None if there is none, as far as the read key may see."""
+        try:
+            return RemoteObject(self.reader.store, self.bucket, key, {}).head(Deadline(None), time.sleep, "")
+        except ClientError as error:
+            if (retry.status_of(error) or 0) >= 500:
+                raise
+            return None
+
+    def put(self, key: str, content: bytes, overwrite: bool = True) -> None:
+        """Store a small object."""
+        self.manager.store(self.bucket, key, content, overwrite=overwrite)
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        host = self.writer.store.url
+        forget(host, self.bucket, key)
+        self.writer.delete_object(Bucket=self.bucket, Key=key)
+        forget(host, self.bucket, key)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield the objects whose keys begin with a prefix."""
+        return list_objects(self.reader.store, self.bucket, prefix)
