@@ -2,7 +2,6 @@
 
 import logging
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,8 @@ from botocore.config import Config
 from cdn_config import environment
 from cdn_config.document import read_document
 from cdn_config.error import ConfigError
-from cdn_config.values import LIMITS, limit_of
+from cdn_config.secret_file import read_secret_file
+from cdn_config.values import KEYS, LIMITS, limit_of
 from cdn_manager import CDNCredentials, CDNManager, limit_rate
 
 __all__ = [
@@ -60,11 +60,14 @@ class Configuration:
         credentials: Where the store is, and the keys.
         settings: How to transfer.
         path: The file; None for the environment.
+        release_public_key: The Ed25519 public key that releases must be signed with, as PEM or the line of base64 in
+            it; None if they need no signature.
     """
 
     credentials: CDNCredentials
     settings: Settings
     path: str | None
+    release_public_key: str | None = None
 
     def open_manager(self) -> CDNManager:
         """Return a manager. A rate in the settings becomes the limit of this process.
@@ -175,9 +178,7 @@ def open_manager(path: str | os.PathLike[str] | None = None) -> CDNManager:
 
 
 def _load(path: str) -> Configuration:
-    with open(path, "rb") as file:
-        _warn_if_others_can_read(path, os.fstat(file.fileno()).st_mode)
-        content = file.read(_SIZE_LIMIT + 1)
+    content = read_secret_file(path, _SIZE_LIMIT + 1)
     try:
         return _parse(_decode(content), path)
     except ConfigError as error:
@@ -193,23 +194,18 @@ def _parse(text: str, path: str | None) -> Configuration:
 
 def _of(values: Mapping[str, str], path: str | None, host: str) -> Configuration:
     """Return a configuration. ``host`` is the place of the host, for the error message."""
-    credentials = {name: value for name, value in values.items() if name not in LIMITS and name != "anonymous"}
+    credentials = {name: values[name] for name in ("host", "region", *KEYS) if name in values}
     try:
         found = CDNCredentials(**credentials, anonymous=values.get("anonymous") == "true")
     except ValueError as error:  # only the host is left to object to
         raise ConfigError(f"{host}: {error}") from None
-    return Configuration(found, _settings_of(values), path)
+    return Configuration(found, _settings_of(values), path, values.get("release_public_key"))
 
 
 def _settings_of(values: Mapping[str, str]) -> Settings:
     """Return the settings among some valid values."""
     read: dict[str, Any] = {name: limit_of(name, values[name]) for name in LIMITS if name in values}
     return Settings(**read)
-
-
-def _warn_if_others_can_read(path: str, mode: int) -> None:
-    if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        _log.warning("%s contains secrets, and other users of this machine can read it: chmod 600 %s", path, path)
 
 
 def _say_what_is_ignored(path: str) -> None:

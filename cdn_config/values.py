@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection
 
+from cdn_config.public_key import objection_to_public_key
 from cdn_engine.wire.pace import LOWEST_RATE
 
 __all__ = ["KEYS", "LIMITS", "NAMES", "limit_of", "missing", "objection_to", "rate_of", "seconds_of"]
@@ -14,7 +15,7 @@ KEYS = tuple(f"{role}_{part}" for role in _ROLES for part in ("access_key", "acc
 LIMITS = ("limit_rate", "deadline", "connect_timeout", "read_timeout")
 NAMES = (
     "host", *(name for name in KEYS if "access" in name), "region",
-    *(name for name in KEYS if "session" in name), "anonymous", *LIMITS,
+    *(name for name in KEYS if "session" in name), "anonymous", *LIMITS, "release_public_key",
 )  # fmt: skip
 
 # The command prints kB, MB and GB, which are powers of 1000; so are these. curl, wget and rclone mean powers of 1024,
@@ -54,6 +55,8 @@ def objection_to(name: str, text: str) -> str:
         return "" if limit_of(name, text) else "must be a time between 0 and a year, such as 30, 30s, 10m or 1h"
     if name == "anonymous":
         return "" if text in ("true", "false") else "must be true or false"
+    if name == "release_public_key":
+        return objection_to_public_key(text)
     if not text.isascii():
         return "contains a character that is not ASCII, such as a curly quote"
     if not text.isprintable() or " " in text:

@@ -8,6 +8,8 @@ from cdn_config import ConfigError, Settings, load_configuration
 from cdn_config.exchanged import exchanged_pairs
 
 URL = "https://cdn.example.com"
+PUBLIC_KEY = "MCowBQYDK2VwAyEA80eL0UUYUaUWKftWHaLrD09TWmZ7R3o4lD3hrc1wklg="
+PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIs3cr3ts3cr3ts3cr3t=\n-----END PRIVATE KEY-----\n"
 READER = {"CDN_DOWNLOADER_ACCESS_KEY": "AKIDREADER", "CDN_DOWNLOADER_ACCESS_SECRET": "s3cr3t"}
 FILE = "host: https://file.example.com\nuploader_access_key: AKIDWRITER\nuploader_access_secret: s3cr3t\n"
 
@@ -44,12 +46,14 @@ def test_environment_holds_everything_that_a_file_can(setenv):
         READER, CDN_HOST=URL, CDN_REGION="eu-west-1", CDN_DOWNLOADER_SESSION_TOKEN="t0k3n", CDN_LIMIT_RATE="2M",
         CDN_UPLOADER_ACCESS_KEY="AKIDWRITER", CDN_UPLOADER_ACCESS_SECRET="s3cr3t", CDN_DEADLINE="10m",
         CDN_UPLOADER_SESSION_TOKEN="t0k3n", CDN_CONNECT_TIMEOUT="5", CDN_READ_TIMEOUT="2m",
+        CDN_RELEASE_PUBLIC_KEY=PUBLIC_KEY,
     )  # fmt: skip
     found = load_configuration()
     credentials = found.credentials
     assert (found.path, credentials.host, credentials.region) == (None, URL, "eu-west-1")
     assert (credentials.downloader_access_key, credentials.uploader_access_key) == ("AKIDREADER", "AKIDWRITER")
     assert found.settings == Settings(2_000_000, 600, 5, 120)
+    assert found.release_public_key == PUBLIC_KEY
 
 
 def test_public_bucket_needs_a_host_and_no_key(setenv):
@@ -100,9 +104,10 @@ def test_keys_without_a_host_beside_a_file_are_an_error_that_says_what_to_do(set
     )
 
 
-def test_limit_without_a_host_beside_a_file_is_an_error_too(setenv, file):
-    setenv(CDN_LIMIT_RATE="2M")
-    assert message().endswith("CDN_LIMIT_RATE is set, but CDN_HOST is not: set it too, or unset it to use a file")
+@pytest.mark.parametrize(("name", "text"), [("CDN_LIMIT_RATE", "2M"), ("CDN_RELEASE_PUBLIC_KEY", PUBLIC_KEY)])
+def test_setting_without_a_host_beside_a_file_is_an_error_too(setenv, file, name, text):
+    setenv({name: text})
+    assert message().endswith(f"{name} is set, but CDN_HOST is not: set it too, or unset it to use a file")
 
 
 @pytest.mark.parametrize("name", ["CDN_REGION", "CDN_URL", "CDN_HOSTS", "CDN_ACCESS_KEY", "CDN_DEADLINE"])
@@ -130,6 +135,8 @@ def test_misspelt_variable_is_named_with_the_right_one(setenv, file, host):
          "CDN_UPLOADER_ACCESS_KEY is missing: CDN_UPLOADER_ACCESS_SECRET needs it"),
         ({**READER, "CDN_HOST": URL, "CDN_UPLOADER_SESSION_TOKEN": "s3cr3t\n"},
          "CDN_UPLOADER_SESSION_TOKEN contains a space, a line break or a control character"),
+        ({**READER, "CDN_HOST": URL, "CDN_RELEASE_PUBLIC_KEY": PRIVATE_KEY},
+         "CDN_RELEASE_PUBLIC_KEY is a private key, which no edge machine may have"),
     ],
 )  # fmt: skip
 def test_error_names_the_variables_and_never_a_value(setenv, variables, expected):
