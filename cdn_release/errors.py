@@ -23,7 +23,7 @@ class ManifestError(ReleaseError):
 
 
 class SignatureError(ReleaseError):
-    """The manifest has no signature, or not that of the required key. Nothing was fetched."""
+    """The manifest has no signature, or not that of the required key; or a key cannot be used. No file was moved."""
 
 
 class ReleaseExistsError(ReleaseError):
