@@ -6,10 +6,10 @@ from typing import NamedTuple
 from botocore.exceptions import ClientError
 
 from cdn_cli.console import DONE, FAILED, Output, files_text, size_text
-from cdn_cli.pool import for_each
 from cdn_cli.report import Report
 from cdn_cli.signals import signals_as_interrupts
 from cdn_cli.transfer import Transfer
+from cdn_engine.pool import for_each
 from cdn_manager import CDNError
 
 __all__ = ["Decision", "show"]

@@ -8,10 +8,10 @@ from botocore.exceptions import ClientError
 
 from cdn_cli.configuration import open_manager
 from cdn_cli.console import DONE, FAILED, Output, UsageError
-from cdn_cli.pool import for_each
 from cdn_cli.report import Report
 from cdn_cli.signals import signals_as_interrupts
 from cdn_engine.errors import explain
+from cdn_engine.pool import for_each
 from cdn_engine.records import Record
 from cdn_engine.upload.journal import resumable
 from cdn_engine.upload.orphans import abort_orphan, list_orphans

@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 from cdn_cli.configuration import open_manager
 from cdn_cli.console import DONE, FAILED, Output, UsageError, complain, objects_text, printable, size_text
 from cdn_cli.listing import list_below
-from cdn_cli.pool import for_each
 from cdn_cli.report import Report
 from cdn_cli.signals import signals_as_interrupts
 from cdn_engine.download.remote import RemoteObject
+from cdn_engine.pool import for_each
 from cdn_engine.upload.unchanged import forget
 from cdn_engine.wire import retry
 from cdn_engine.wire.deadline import Deadline

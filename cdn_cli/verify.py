@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError
 from cdn_cli.configuration import open_manager
 from cdn_cli.console import DONE, FAILED, Output, UsageError, files_text, seconds_text, size_text
 from cdn_cli.listing import list_below
-from cdn_cli.pool import for_each
 from cdn_cli.report import Report
 from cdn_cli.selection import Selection
 from cdn_cli.signals import signals_as_interrupts
 from cdn_cli.sources import Walk
 from cdn_engine.download.comparison import Comparison, compare_file
+from cdn_engine.pool import for_each
 from cdn_manager import CDNError
 
 __all__ = ["run"]

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from cdn_cli.pool import for_each
+from cdn_engine.pool import for_each
 
 pytestmark = pytest.mark.portable
 
