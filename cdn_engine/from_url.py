@@ -8,10 +8,10 @@ from botocore.config import Config
 
 from cdn_engine.clients import ClientFactory
 from cdn_engine.download import download
-from cdn_engine.download.answer import parse_sha256
 from cdn_engine.download.presigned import PresignedObject, host_of, objection_to_url
 from cdn_engine.host import warn_about
 from cdn_engine.result import TransferResult
+from cdn_engine.sha256 import parse_sha256
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.keys import Hidden
 

@@ -4,6 +4,8 @@ A release is a manifest, which names its files by their SHA-256, and those files
 can tell each byte of the release from every other.
 """
 
+from cdn_release.changes import Changes
+from cdn_release.current import current, rollback
 from cdn_release.errors import (
     ManifestError,
     ReleaseBusyError,
@@ -14,12 +16,20 @@ from cdn_release.errors import (
     ReleaseMissingError,
     SignatureError,
 )
+from cdn_release.installation import Installed, install
 from cdn_release.manifest import FileEntry, Manifest
+from cdn_release.pruning import prune
+from cdn_release.publication import Published, publish
+from cdn_release.verification import Problem, Verification, verify
 
 __all__ = [
+    "Changes",
     "FileEntry",
+    "Installed",
     "Manifest",
     "ManifestError",
+    "Problem",
+    "Published",
     "ReleaseBusyError",
     "ReleaseDamagedError",
     "ReleaseDoesNotFitError",
@@ -27,4 +37,11 @@ __all__ = [
     "ReleaseExistsError",
     "ReleaseMissingError",
     "SignatureError",
+    "Verification",
+    "current",
+    "install",
+    "prune",
+    "publish",
+    "rollback",
+    "verify",
 ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from cdn_engine.paths import objection_to_key
 from cdn_release.errors import ManifestError, ReleaseError
 
-__all__ = ["LARGEST", "MOST_FILES", "FileEntry", "Manifest", "check_name"]
+__all__ = ["LARGEST", "MOST_FILES", "FileEntry", "Manifest", "check_name", "is_name"]
 
 # Far above what a model has. They bound what a manifest that lies can make a machine do, before anything is fetched.
 LARGEST = 16 << 20  # bytes
@@ -93,6 +93,11 @@ class Manifest(NamedTuple):
         return sum(file.size for file in self.files)
 
     @property
+    def contents(self) -> tuple[FileEntry, ...]:
+        """A file of each content: of equal files, the last one."""
+        return tuple({file.sha256: file for file in self.files}.values())
+
+    @property
     def sha256(self) -> str:
         """The identity of the release, in hex."""
         return hashlib.sha256(self.encode()).hexdigest()
@@ -117,6 +122,11 @@ class Manifest(NamedTuple):
         directories = _directories(paths)
         if clash := next((path for path in paths if path in directories), None):
             raise ManifestError(f"{clash!r} would be both a file and a directory")
+
+
+def is_name(name: str) -> bool:
+    """Return True if this can be the name of a release."""
+    return _objection_to_name(name) is None
 
 
 def check_name(name: str) -> None:

@@ -3,16 +3,18 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cdn_engine.download.answer import digest_of
 from cdn_engine.download.listing import Entry, list_objects
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import explain
 from cdn_engine.upload.unchanged import forget
 from cdn_engine.wire import retry
+from cdn_engine.wire.attempt import TICK, Attempt
 from cdn_engine.wire.deadline import Deadline
 from cdn_manager import CDNManager, CredentialMissingError
 from cdn_release.errors import ManifestError, ReleaseMissingError
@@ -28,6 +30,7 @@ class Repository:
         manager: Moves the bytes.
         bucket: The bucket.
         prefix: What all keys begin with; a slash is put behind it. Empty for none.
+        pulse: Called again and again in the calling thread. An exception in it ends the request.
 
     Attributes:
         objects: What the keys of contents begin with.
@@ -38,11 +41,14 @@ class Repository:
     Thread-safety: safe.
     """
 
-    def __init__(self, manager: CDNManager, bucket: str, prefix: str) -> None:
+    def __init__(
+        self, manager: CDNManager, bucket: str, prefix: str, pulse: Callable[[], object] = lambda: None
+    ) -> None:
         folder = prefix.strip("/")
         root = folder and f"{folder}/"
         self.manager = manager
         self.bucket = bucket
+        self._pulse = pulse
         self.objects = f"{root}objects/"
         self.releases = f"{root}releases/"
         self.publishing = f"{root}publishing/"
@@ -111,6 +117,21 @@ class Repository:
                 problem += f", or this key may not read it: {explain(error)}"
             raise ReleaseMissingError(problem) from error
 
+    def signature(self, name: str, sha256: str, most: int) -> bytes | None:
+        """Return the signature of a manifest; None if there is none.
+
+        Args:
+            name: The release's name.
+            sha256: The SHA-256 of the manifest.
+            most: Bytes that it may have.
+        """
+        try:
+            return self.get(self.signature_key(name, sha256), most)
+        except ClientError as error:
+            if retry.status_of(error) not in (403, 404):
+                raise
+            return None
+
     def get(self, key: str, most: int) -> bytes:
         """Return a small object.
 
@@ -125,6 +146,7 @@ class Repository:
 
         def refuse_more(count: int) -> None:
             nonlocal received
+            self._pulse()
             received += count
             if received > most:
                 raise too_large
@@ -139,18 +161,38 @@ class Repository:
             with open(path, "rb") as file:
                 return file.read()
 
-    def head(self, key: str) -> dict[str, Any] | None:
-        """Return what the store says of an object; None if there is none, as far as the read key may see."""
+    def head(self, key: str, pulse: Callable[[], object] | None = None) -> dict[str, Any] | None:
+        """Return what the store says of an object; None if there is none, as far as the read key may see.
+
+        Args:
+            key: Its key.
+            pulse: Called again and again, in place of the repository's, by another thread than the caller's.
+        """
+        tell = pulse or self._pulse
+
+        def wait(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0:
+                time.sleep(min(left, TICK))
+                tell()
+
+        remote = RemoteObject(self.reader.store, self.bucket, key, {})
         try:
-            return RemoteObject(self.reader.store, self.bucket, key, {}).head(Deadline(None), time.sleep, "")
+            return remote.head(Deadline(None), wait, "", lambda: Attempt(pulse=tell))
         except ClientError as error:
             if (retry.status_of(error) or 0) >= 500:
                 raise
             return None
 
+    def has(self, key: str, sha256: str, size: int, pulse: Callable[[], object] | None = None) -> bool:
+        """Return True if the store says that an object has this content."""
+        head = self.head(key, pulse)
+        # Some stores leave out the length.
+        return head is not None and digest_of(head) == sha256 and head.get("ContentLength", size) == size
+
     def put(self, key: str, content: bytes, overwrite: bool = True) -> None:
         """Store a small object."""
-        self.manager.store(self.bucket, key, content, overwrite=overwrite)
+        self.manager.store(self.bucket, key, content, lambda _: self._pulse(), overwrite)
 
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""

@@ -13,7 +13,7 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from cdn_engine.download.answer import Version, parse_sha256
+from cdn_engine.download.answer import Version
 from cdn_engine.download.existing import existing_file
 from cdn_engine.download.opening import Opened, Opening
 from cdn_engine.download.partial import Partial
@@ -25,6 +25,7 @@ from cdn_engine.errors import CDNError
 from cdn_engine.paths import Target
 from cdn_engine.phases import RECEIVING, WAITING, Progress
 from cdn_engine.result import TransferResult
+from cdn_engine.sha256 import parse_sha256
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.keys import NotRenewed
 

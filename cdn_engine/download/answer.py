@@ -6,7 +6,7 @@ from typing import Any
 
 from cdn_engine.errors import CDNError, IntegrityError, StoreProtocolError
 
-__all__ = ["Answer", "Changed", "Unranged", "Version", "digest_of", "parse_sha256", "strong_etag"]
+__all__ = ["Answer", "Changed", "Unranged", "Version", "digest_of", "strong_etag"]
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _EMPTY_RANGE = re.compile(r"bytes (0--1|\*)/0")  # what some stores answer for an empty object
@@ -19,17 +19,6 @@ class Changed(CDNError):
 
 class Unranged(CDNError):
     """Ranges cannot be used on this object: it is empty, or a mix of two versions would go unnoticed."""
-
-
-def parse_sha256(sha256: str | None) -> str | None:
-    """Return the digest in lower case.
-
-    Raises:
-        ValueError: It is not the hex form of a SHA-256.
-    """
-    if sha256 is not None and not _SHA256.fullmatch(sha256.lower()):
-        raise ValueError("sha256 must be 64 hexadecimal digits")
-    return sha256 and sha256.lower()
 
 
 def digest_of(response: dict[str, Any]) -> str | None:

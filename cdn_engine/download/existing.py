@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cdn_engine.download.answer import Answer, Version, parse_sha256
+from cdn_engine.download.answer import Answer, Version
 from cdn_engine.download.md5 import hashes_of
 from cdn_engine.download.partial import Partial
 from cdn_engine.download.receipt import Receipt
@@ -19,6 +19,7 @@ from cdn_engine.errors import DeadlineExceededError
 from cdn_engine.paths import Target
 from cdn_engine.phases import COMPARING, RETRYING, Progress
 from cdn_engine.result import TransferResult
+from cdn_engine.sha256 import parse_sha256
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import TICK, Attempt
 from cdn_engine.wire.deadline import Deadline

@@ -11,9 +11,9 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from cdn_engine.download.answer import parse_sha256
 from cdn_engine.errors import CDNError, printable
 from cdn_engine.result import TransferResult
+from cdn_engine.sha256 import parse_sha256
 from cdn_engine.upload.opening import open_source
 from cdn_engine.upload.request import Requests
 from cdn_engine.upload.state import State

@@ -15,7 +15,8 @@ STOREYS = ["constants", "cdn_engine", "cdn_manager", "cdn_config", "cdn_release"
 ENGINE = [
     ["cdn_engine", "cdn_engine._disk", "cdn_engine.errors", "cdn_engine.result", "cdn_engine.paths",
      "cdn_engine.threads", "cdn_engine.shared_state", "cdn_engine.host", "cdn_engine.log", "cdn_engine.network_errors",
-     "cdn_engine.records", "cdn_engine.file_lock", "cdn_engine.budget", "cdn_engine.meter", "cdn_engine.tuner"],
+     "cdn_engine.records", "cdn_engine.sha256", "cdn_engine.file_lock", "cdn_engine.budget", "cdn_engine.meter",
+     "cdn_engine.tuner"],
     ["cdn_engine.wire"],
     ["cdn_engine.download", "cdn_engine.upload"],
     ["cdn_engine.clients"],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cdn_engine.download.answer import Answer, Changed, Version, digest_of, parse_sha256, strong_etag
+from cdn_engine.download.answer import Answer, Changed, Version, digest_of, strong_etag
+from cdn_engine.sha256 import parse_sha256
 from cdn_manager import StoreProtocolError
 
 pytestmark = pytest.mark.portable
