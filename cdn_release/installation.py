@@ -162,6 +162,7 @@ class _Installation:
             os.rename(self._place.staging, self._path)
         except BaseException:
             self._staging.take_apart(self._manifest.files)
+            self._place.remove_empty_objects()
             raise
         sync_directory(self._place.path)
         sync_directory(self._place.own)

@@ -116,6 +116,11 @@ class Place:
         """Make the directory for contents."""
         _make(self.objects, 0o777)
 
+    def remove_empty_objects(self) -> None:
+        """Remove that directory if there is nothing in it."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self.objects)
+
     def release(self, name: str) -> str:
         """Return the path of a release."""
         return os.path.join(self.path, name)

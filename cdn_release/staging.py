@@ -121,7 +121,7 @@ class Staging:
             path, content = self._path(file), os.path.join(self._place.objects, file.sha256)
             with contextlib.suppress(OSError):  # then it is fetched again
                 status = os.lstat(path)
-                if stat.S_ISREG(status.st_mode) and status.st_size == file.size and not os.path.lexists(content):
+                if stat.S_ISREG(status.st_mode) and status.st_size == file.size > 0 and not os.path.lexists(content):
                     os.replace(path, content)
         self._place.remove_tree(self._root)
 
