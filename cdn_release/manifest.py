@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from cdn_engine.paths import objection_to_key
 from cdn_release.errors import ManifestError, ReleaseError
@@ -16,8 +16,8 @@ MOST_FILES = 50_000
 
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,199}")
-_SHA256 = re.compile("[0-9a-f]{64}")
-_MODE = re.compile("[0-7]{3}")
+_FILE = rb'\{"mode":"[0-7]{3}","path":"(?:[^"\\\x00-\x1f]|\\")++","sha256":"[0-9a-f]{64}","size":[0-9]{1,16}\}'
+_WRITTEN = re.compile(rb'\{"files":\[%b(?:,%b)*+\],"format":%d,"name":"[A-Za-z0-9._+-]+"\}' % (_FILE, _FILE, _FORMAT))
 _LARGEST_FILE = 1 << 53  # bytes; every reader of JSON knows integers up to here exactly
 
 
@@ -75,16 +75,22 @@ class Manifest(NamedTuple):
         """
         if len(content) > LARGEST:
             raise ManifestError(f"the manifest has more than {LARGEST} bytes")
+        if content.count(b'"path":') > MOST_FILES:
+            raise ManifestError(f"the manifest has more than {MOST_FILES} files")
+        # Before it is read: JSON of this size can become objects of twenty times the size.
+        if not _WRITTEN.fullmatch(content):
+            raise ManifestError("the manifest is damaged, or of a kind that is not known here")
         try:
             document = json.loads(content)
-        except (ValueError, RecursionError):
-            raise ManifestError("the manifest is not JSON") from None
-        found = cls(*_read(document))
+        except ValueError:
+            raise ManifestError("the manifest is not UTF-8") from None
+        files = [FileEntry(**{**file, "mode": int(file["mode"], 8)}) for file in document["files"]]
+        found = cls(document["name"], tuple(files))
         found._check()
         if found.name != name:
             raise ManifestError(f"the manifest is that of {found.name!r}")
         if found.encode() != content:
-            raise ManifestError("the manifest is not canonical JSON, or has members that are not known here")
+            raise ManifestError("the manifest is not written in the one form that manifests have")
         return found
 
     @property
@@ -116,6 +122,8 @@ class Manifest(NamedTuple):
         for file in self.files:
             if problem := objection_to_key(file.path):
                 raise ManifestError(f"{file.path!r} cannot be the path of a file: {problem}")
+            if file.size > _LARGEST_FILE:
+                raise ManifestError(f"{file.path!r} cannot have {file.size} bytes")
         paths = [file.path for file in self.files]
         if paths != sorted(set(paths)):
             raise ManifestError("the manifest names a file twice, or not in order")
@@ -154,24 +162,3 @@ def _directories(paths: list[str]) -> set[str]:
             found.add(path)
     return found
 
-
-def _read(document: Any) -> tuple[str, tuple[FileEntry, ...]]:
-    """Return the name and the files in a document, whose types are then right."""
-    if type(document) is not dict or document.get("format") != _FORMAT:
-        raise ManifestError("the manifest is of a kind that is not known here: a newer version may know it")
-    name, files = document.get("name"), document.get("files")
-    if type(name) is not str or type(files) is not list:
-        raise ManifestError("the manifest lacks the release's name or its files")
-    if len(files) > MOST_FILES:
-        raise ManifestError(f"a release has from 1 to {MOST_FILES} files, not {len(files)}")
-    return name, tuple(map(_entry, files))
-
-
-def _entry(document: Any) -> FileEntry:
-    if type(document) is dict:
-        path, size = document.get("path"), document.get("size")
-        sha256, mode = document.get("sha256"), document.get("mode")
-        if type(path) is str and type(size) is int and type(sha256) is str and type(mode) is str:  # noqa: SIM102
-            if 0 <= size <= _LARGEST_FILE and _SHA256.fullmatch(sha256) and _MODE.fullmatch(mode):
-                return FileEntry(path, size, sha256, int(mode, 8))
-    raise ManifestError("a file in the manifest lacks a path, or has no valid size, SHA-256 or mode")

@@ -108,6 +108,7 @@ class _Publication:
         check_name(name)
         self._at = Repository(manager, bucket, prefix, account.pulse)
         self._name = name
+        self._marker = self._at.publishing_key(name)
         self._jobs = jobs
         self._account = account
         self._paths: dict[str, str] = {}  # of the files, by digest
@@ -124,6 +125,8 @@ class _Publication:
         if is_visible:  # so what it needs is never removed; of all else that can only be said once this is announced
             missing = [] if self._memory is not None else self._missing(contents)
             if not missing and self._is_signed(manifest, signature):
+                if self._memory is not None or self._at.head(self._marker) is not None:
+                    self._take_back()  # of a publish that was killed when it had done all else
                 return self._published(manifest, [], is_new=False)
         self._announce()
         results = self._send(self._missing(contents) if missing is None else missing)
@@ -177,9 +180,11 @@ class _Publication:
 
     def _announce(self) -> None:
         """Keep ``unpublish`` from removing what this publish needs."""
-        self._at.put(self._at.publishing_key(self._name), b"")
-        if self._at.can_read and self._at.head(self._at.collecting) is not None:
-            self._take_back()
+        was_there = self._memory is None and self._at.head(self._marker) is not None
+        self._at.put(self._marker, b"")
+        if self._memory is None and self._at.head(self._at.collecting) is not None:
+            if not was_there:  # else it may be that of another publish, which still needs it
+                self._take_back()
             raise ReleaseBusyError(
                 "what no release needs is being removed there: publish when that has ended; if it was killed, end it "
                 "with unpublish --collect"
@@ -187,14 +192,13 @@ class _Publication:
 
     def _take_back(self) -> None:
         """Remove the announcement."""
-        key = self._at.publishing_key(self._name)
         try:
-            self._at.remove(key)
+            self._at.remove(self._marker)
         except ClientError as error:
             if retry.status_of(error) != 403:
                 raise
-            log(f"{self._at.bucket}/{key} could not be removed with the uploader key: {explain(error)}; as long as it "
-                "is there, unpublish --collect refuses to remove anything")  # fmt: skip
+            log(f"{self._at.bucket}/{self._marker} could not be removed with the uploader key: {explain(error)}; as "
+                "long as it is there, unpublish --collect refuses to remove anything")  # fmt: skip
 
     def _missing(self, contents: list[FileEntry]) -> list[FileEntry]:
         """Return those contents that are to be sent."""

@@ -125,7 +125,7 @@ def test_publisher_without_a_read_key_goes_on_and_does_not_send_the_same_again(w
     assert way.publish("v1", FILES, way.writer).sent == 3
     way.requests()
     assert way.publish("v1", FILES, way.writer).skipped
-    assert way.requests() == []
+    assert way.requests() == [("DELETE", "publishing/v1")]  # of which it cannot know whether it is there
 
 
 def test_publisher_without_a_read_key_does_not_rely_on_what_may_have_been_removed(way):
@@ -135,6 +135,21 @@ def test_publisher_without_a_read_key_does_not_rely_on_what_may_have_been_remove
     with pytest.raises(ReleaseExistsError, match="perhaps this one"):
         way.publish("v1", {"a": b"b"}, way.writer)
     assert "publishing/v1" not in way.stored()
+
+
+def test_marker_that_a_killed_publish_left_is_removed_by_the_next(way):
+    way.publish("v1", FILES)
+    way.put("publishing/v1", b"")
+    assert way.publish("v1", FILES).skipped
+    assert "publishing/v1" not in way.stored()
+
+
+def test_marker_of_another_publish_is_not_removed(way):
+    way.put("collecting", b"")
+    way.put("publishing/v1", b"")
+    with pytest.raises(ReleaseBusyError):
+        way.publish("v1", FILES)
+    assert way.stored() == ["collecting", "publishing/v1"]
 
 
 def test_publish_does_not_begin_while_objects_are_removed(way):
