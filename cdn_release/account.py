@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cdn_engine.phases import COMPARING, Progress
+from cdn_engine.phases import COMPARING, RETRYING, Progress
 
 __all__ = ["Account"]
 
@@ -34,16 +34,13 @@ class Account:
         """Let the caller end the call."""
         self._progress(0)
 
-    def read(self, count: int, _: bool = False) -> None:
+    def read(self, count: int, *_: bool) -> None:
         """Tell that bytes have been read in this phase, which are none that move."""
         self._read += count
         self._progress.phase(self._phase, self._read, self.size)
         self._progress(0)
 
-    def move(self, count: int, is_there: bool = False) -> None:
-        """Tell that bytes have moved, or need not be moved, because they are there."""
-        if is_there:
-            self._progress.phase(COMPARING, 0, self.size)
-        else:
-            self._progress.phase(self._phase, 0, self.size)
+    def move(self, count: int, is_there: bool = False, is_stuck: bool = False) -> None:
+        """Tell that bytes have moved, or need not be moved because they are there; or that nothing moves."""
+        self._progress.phase(COMPARING if is_there else RETRYING if is_stuck else self._phase, 0, self.size)
         self._progress(count)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -20,7 +20,7 @@ from cdn_release.manifest import FileEntry, Manifest, check_name
 from cdn_release.memory import Memory
 from cdn_release.repository import Repository
 from cdn_release.signature import KeySource, load_signing_key, sign
-from cdn_release.workers import Report, work_on
+from cdn_release.workers import Report, Transferring, work_on
 
 __all__ = ["Published", "publish"]
 
@@ -227,10 +227,10 @@ class _Publication:
             stored.append(file.sha256)
             return result
 
-        def tell(count: int, is_there: bool) -> None:
+        def tell(*news: Any) -> None:
             if self._memory is not None:
                 self._memory.note(stored)
-            self._account.move(count, is_there)
+            self._account.move(*news)
 
         try:
             return work_on(files, send, self._jobs, tell)
@@ -240,15 +240,9 @@ class _Publication:
 
     def _store(self, file: FileEntry, report: Report) -> TransferResult:
         key, path = self._at.object_key(file.sha256), self._paths[file.sha256]
-        kept = bytes_kept(self._at.writer.store.url, self._at.bucket, key, file.size)
-
-        def tell(count: int) -> None:
-            nonlocal kept
-            report(count, count == kept > 0)
-            kept = 0
-
+        progress = Transferring(report, bytes_kept(self._at.writer.store.url, self._at.bucket, key, file.size))
         try:
-            return self._at.manager.store(self._at.bucket, key, path, tell, sha256=file.sha256)
+            return self._at.manager.store(self._at.bucket, key, path, progress, sha256=file.sha256)
         except ObjectChangedError as error:
             raise ObjectChangedError(f"{path!r} changed: publish the directory when nothing writes to it") from error
 

@@ -15,7 +15,7 @@ from cdn_release.manifest import FileEntry, Manifest
 from cdn_release.place import Place
 from cdn_release.repository import Repository
 from cdn_release.staging import Source
-from cdn_release.workers import Report, work_on
+from cdn_release.workers import Report, Transferring, work_on
 
 __all__ = ["Supply"]
 
@@ -127,14 +127,8 @@ class Supply:
 
     def _fetch(self, file: FileEntry, report: Report) -> TransferResult:
         path, key = self._content(file.sha256), self._at.object_key(file.sha256)
-        kept = bytes_kept(path)
-
-        def tell(count: int) -> None:
-            nonlocal kept
-            report(count, count == kept > 0)
-            kept = 0
-
-        result = self._at.manager.fetch(self._at.bucket, key, path, tell, file.sha256)
+        progress = Transferring(report, bytes_kept(path))
+        result = self._at.manager.fetch(self._at.bucket, key, path, progress, file.sha256)
         if result.size != file.size:
             raise ManifestError(f"{file.path!r} has {result.size} bytes, and not {file.size} as the manifest says")
         return result

@@ -30,7 +30,7 @@ def test_caller_is_told_in_its_own_thread():
         report(item)
         report(item, True)
 
-    work_on([1, 2], work, 2, lambda *news: told.append((*news, threading.current_thread())))
+    work_on([1, 2], work, 2, lambda *news: told.append((*news[:2], threading.current_thread())))
     me = threading.current_thread()
     assert sorted(one[:2] for one in told if one[0]) == [(1, False), (1, True), (2, False), (2, True)]
     assert {thread for *_, thread in told} == {me}
@@ -65,7 +65,7 @@ def test_failure_of_the_caller_ends_the_work():
         finally:
             ended.append(item)
 
-    def tell(count, _):
+    def tell(count, *_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -77,7 +77,7 @@ def test_failure_of_the_caller_ends_the_work():
 def test_caller_is_asked_while_nothing_moves():
     asked = threading.Event()
 
-    def tell(count, _):
+    def tell(count, *_):
         assert count == 0
         asked.set()
 
@@ -96,3 +96,32 @@ def test_end_of_an_iterator_in_the_work_is_a_failure():
 
     with pytest.raises(StopIteration):
         work_on([1], work, 1, nothing)
+
+
+def test_all_are_stuck_only_if_each_is():
+    told, one_was_told, all_were_told = [], threading.Event(), threading.Event()
+
+    def work(item, report):
+        if item == 2:
+            one_was_told.wait()
+        report(0, False, True)
+        all_were_told.wait()
+
+    def tell(count, is_there, are_stuck):
+        told.append(are_stuck)
+        (all_were_told if are_stuck else one_was_told).set()
+
+    work_on([1, 2], work, 2, tell)
+    assert not told[0]
+    assert any(told)
+
+
+def test_thread_that_moves_again_is_not_stuck():
+    told = []
+
+    def work(item, report):
+        report(0, False, True)
+        report(5)
+
+    work_on([1], work, 1, lambda count, _, are_stuck: told.append((count, are_stuck)))
+    assert told[:2] == [(0, True), (5, False)]
