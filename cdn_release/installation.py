@@ -144,6 +144,7 @@ class _Installation:
         """Bring the release, unless it is there. ``installing`` is held."""
         if self._is_here(content):
             return self._installed([], 0, is_new=False)
+        self._place.forget_missing()
         self._place.make_objects()
         self._staging.take_apart(self._manifest.files)
         self._supply.tidy()

@@ -127,12 +127,21 @@ class Place:
 
     def names(self) -> list[str]:
         """Return the names of the releases that are here, sorted."""
+        return sorted(name for name in self._manifests() if os.path.isdir(self.release(name)))
+
+    def forget_missing(self) -> None:
+        """Remove the manifests of releases that are not here: of a prune or an install that was killed."""
+        for name in self._manifests():
+            if not os.path.lexists(self.release(name)):
+                self.forget_manifest(name)
+
+    def _manifests(self) -> list[str]:
         try:
             found = os.listdir(os.path.join(self.own, "manifests"))
         except FileNotFoundError:
             return []
         names = (file.removesuffix(".json") for file in found if file.endswith(".json"))
-        return sorted(name for name in names if is_name(name) and os.path.isdir(self.release(name)))
+        return [name for name in names if is_name(name)]
 
     def content(self, name: str) -> bytes | None:
         """Return the manifest of a release as it was installed; None if it was not installed here."""

@@ -31,7 +31,8 @@ def prune(directory: str | os.PathLike[str], keep: int) -> list[str]:
     place = Place(directory)
     place.require()
     with place.installing(lambda: None), place.changing(lambda: None):
-        place.remove_tree(place.removed)  # of one that was interrupted
+        place.remove_tree(place.removed)  # of one that was killed
+        place.forget_missing()
         names = place.names()
         removed = sorted(_by_need(place, names)[keep:])
         for name in removed:

@@ -1,7 +1,5 @@
 """Where releases are at a store: which keys there are, and the requests for what is small."""
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cdn_engine.download.answer import digest_of
+from cdn_engine.download.in_memory import read_object
 from cdn_engine.download.listing import Entry, list_objects
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import explain
@@ -108,7 +107,7 @@ class Repository:
             ManifestError: It is too large to be one.
         """
         try:
-            return self.get(self.manifest_key(name), LARGEST)
+            content = self.get(self.manifest_key(name), LARGEST)
         except ClientError as error:
             if retry.status_of(error) not in (403, 404) or retry.code_of(error) == "NoSuchBucket":
                 raise
@@ -116,9 +115,12 @@ class Repository:
             if retry.status_of(error) == 403:  # the answer for what is not there too, to a key that may not list
                 problem += f", or this key may not read it: {explain(error)}"
             raise ReleaseMissingError(problem) from error
+        if content is None:
+            raise ManifestError(f"the manifest of {name!r} has more than {LARGEST} bytes")
+        return content
 
     def signature(self, name: str, sha256: str, most: int) -> bytes | None:
-        """Return the signature of a manifest; None if there is none.
+        """Return the signature of a manifest; None if there is none, or it is too large to be one.
 
         Args:
             name: The release's name.
@@ -132,34 +134,9 @@ class Repository:
                 raise
             return None
 
-    def get(self, key: str, most: int) -> bytes:
-        """Return a small object.
-
-        Args:
-            key: Its key.
-            most: Bytes that it may have.
-
-        Raises:
-            ManifestError: It has more.
-        """
-        received = 0
-
-        def refuse_more(count: int) -> None:
-            nonlocal received
-            self._pulse()
-            received += count
-            if received > most:
-                raise too_large
-
-        too_large = ManifestError(f"{self.bucket}/{key} has more than {most} bytes")
-        head = self.head(key)
-        if head is not None and (head.get("ContentLength") or 0) > most:
-            raise too_large
-        with tempfile.TemporaryDirectory(prefix="cdn-release-") as folder:
-            path = os.path.join(folder, "object")
-            self.manager.fetch(self.bucket, key, path, refuse_more)
-            with open(path, "rb") as file:
-                return file.read()
+    def get(self, key: str, most: int) -> bytes | None:
+        """Return the content of an object; None if it has more bytes than ``most``."""
+        return read_object(RemoteObject(self.reader.store, self.bucket, key, {}), most, self._pulse)
 
     def head(self, key: str, pulse: Callable[[], object] | None = None) -> dict[str, Any] | None:
         """Return what the store says of an object; None if there is none, as far as the read key may see.

@@ -211,6 +211,7 @@ def test_prune_that_was_interrupted_is_finished(installed):
     (way.edge / "v1").rename(way.edge / ".cdn-release/removed")
     assert prune(way.edge, 2) == []
     assert way.left_over() == []
+    assert sorted(os.listdir(way.edge / ".cdn-release/manifests")) == ["v2.json", "v3.json"]
 
 
 def test_at_least_the_current_release_is_kept(installed):
