@@ -17,6 +17,7 @@ from cdn_release.errors import (
     SignatureError,
 )
 from cdn_release.installation import Installed, install
+from cdn_release.listing import Release, releases
 from cdn_release.manifest import FileEntry, Manifest
 from cdn_release.pruning import prune
 from cdn_release.publication import Published, publish
@@ -30,6 +31,7 @@ __all__ = [
     "ManifestError",
     "Problem",
     "Published",
+    "Release",
     "ReleaseBusyError",
     "ReleaseDamagedError",
     "ReleaseDoesNotFitError",
@@ -42,6 +44,7 @@ __all__ = [
     "install",
     "prune",
     "publish",
+    "releases",
     "rollback",
     "verify",
 ]
