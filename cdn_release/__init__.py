@@ -5,6 +5,7 @@ can tell each byte of the release from every other.
 """
 
 from cdn_release.changes import Changes
+from cdn_release.collection import Unpublished, unpublish
 from cdn_release.current import current, rollback
 from cdn_release.errors import (
     ManifestError,
@@ -39,6 +40,7 @@ __all__ = [
     "ReleaseExistsError",
     "ReleaseMissingError",
     "SignatureError",
+    "Unpublished",
     "Verification",
     "current",
     "install",
@@ -46,5 +48,6 @@ __all__ = [
     "publish",
     "releases",
     "rollback",
+    "unpublish",
     "verify",
 ]

@@ -175,7 +175,11 @@ class Repository:
         """Remove an object, if it is there."""
         host = self.writer.store.url
         forget(host, self.bucket, key)
-        self.writer.delete_object(Bucket=self.bucket, Key=key)
+        try:
+            self.writer.delete_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:  # S3 does not tell of what is not there; some stores do
+            if retry.status_of(error) != 404 or retry.code_of(error) == "NoSuchBucket":
+                raise
         forget(host, self.bucket, key)
 
     def entries(self, prefix: str) -> Iterator[Entry]:

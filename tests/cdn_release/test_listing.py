@@ -52,9 +52,9 @@ def test_more_releases_than_are_read_at_a_time_keep_their_order(moto_admin, moto
 
 
 def test_write_key_alone_cannot_list(moto_url, moto_bucket):
-    with CDNManager(CDNCredentials(moto_url, None, None, *WRITER)) as manager:
-        with pytest.raises(CredentialMissingError, match="may read"):
-            releases(manager, moto_bucket)
+    manager = CDNManager(CDNCredentials(moto_url, None, None, *WRITER))
+    with manager, pytest.raises(CredentialMissingError, match="may read"):
+        releases(manager, moto_bucket)
 
 
 def test_read_key_alone_can_list(moto_url, moto_admin, moto_bucket):

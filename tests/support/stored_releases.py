@@ -13,7 +13,8 @@ def digest(content):
 
 def put_release(admin, bucket, name, *contents, prefix="", signed=False):
     """Store a release whose files have these contents, as publishing leaves it. Return its manifest."""
-    entries = [FileEntry(f"{index}.bin", len(content), digest(content), 0o644) for index, content in enumerate(contents)]
+    described = [(len(content), digest(content)) for content in contents]
+    entries = [FileEntry(f"{index}.bin", size, sha256, 0o644) for index, (size, sha256) in enumerate(described)]
     manifest = Manifest.of(name, entries)
     for content in contents:
         put(admin, bucket, f"{prefix}objects/{digest(content)}", content)
