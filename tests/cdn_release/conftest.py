@@ -10,5 +10,4 @@ def way(moto_url, moto_admin, moto_bucket, folder):
     with ScriptedServer(moto_url) as server:
         made = Way(server, moto_admin, moto_bucket, folder)
         yield made
-        for manager in (made.publisher, made.reader, made.writer):
-            manager.close()
+        made.close()

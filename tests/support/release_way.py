@@ -1,6 +1,7 @@
 """The way of a release: a publisher, a store that records its requests, and an edge machine."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 from local_store import READER, WRITER
@@ -38,12 +39,19 @@ class Way:
     def __init__(self, server, admin, bucket, folder):
         self.server, self.bucket, self._admin, self._folder = server, bucket, admin, folder
         self.edge = folder / "edge"
-        self.publisher = self.manager(READER, WRITER)
-        self.reader = self.manager(READER, (None, None))
-        self.writer = self.manager((None, None), WRITER)
+        self._managers = []
 
-    def manager(self, reader, writer):
-        return CDNManager(CDNCredentials(self.server.url, *reader, *writer))
+    publisher = cached_property(lambda self: self._manager(READER, WRITER))
+    reader = cached_property(lambda self: self._manager(READER, (None, None)))
+    writer = cached_property(lambda self: self._manager((None, None), WRITER))
+
+    def _manager(self, reader, writer):
+        self._managers.append(CDNManager(CDNCredentials(self.server.url, *reader, *writer)))
+        return self._managers[-1]
+
+    def close(self):
+        for manager in self._managers:
+            manager.close()
 
     def model(self, contents):
         """Return a directory with these contents by path."""
