@@ -121,15 +121,13 @@ class _Publication:
         signature = None if key is None else sign(content, key)
         contents = sorted(manifest.contents, key=lambda file: -file.size)
         is_visible = self._is_visible(manifest, content)
-        missing: list[FileEntry] | None = None
-        if is_visible:  # so what it needs is never removed; of all else that can only be said once this is announced
-            missing = [] if self._memory is not None else self._missing(contents)
-            if not missing and self._is_signed(manifest, signature):
-                if self._memory is not None or self._at.head(self._marker) is not None:
-                    self._take_back()  # of a publish that was killed when it had done all else
-                return self._published(manifest, [], is_new=False)
-        self._announce()
-        results = self._send(self._missing(contents) if missing is None else missing)
+        if is_visible and not self._missing(contents, True) and self._is_signed(manifest, signature):
+            if self._memory is not None or self._at.head(self._marker) is not None:
+                self._take_back()  # of a publish that was killed when it had done all else
+            return self._published(manifest, [], is_new=False)
+        self._announce()  # only now it stays true what the store has
+        is_visible = is_visible and self._is_visible(manifest, content)
+        results = self._send(self._missing(contents, is_visible))
         self._account.enter(FINISHING)
         if signature is not None:
             self._at.put(self._at.signature_key(self._name, manifest.sha256), signature)
@@ -200,17 +198,16 @@ class _Publication:
             log(f"{self._at.bucket}/{self._marker} could not be removed with the uploader key: {explain(error)}; as "
                 "long as it is there, unpublish --collect refuses to remove anything")  # fmt: skip
 
-    def _missing(self, contents: list[FileEntry]) -> list[FileEntry]:
+    def _missing(self, contents: list[FileEntry], is_visible: bool) -> list[FileEntry]:
         """Return those contents that are to be sent."""
         self._account.enter(COMPARING)
 
         def ask(file: FileEntry, report: Report) -> bool:
             if self._memory is None:
-                is_there = self._at.has(
-                    self._at.object_key(file.sha256), file.sha256, file.size, lambda: report(0)
-                )
+                key = self._at.object_key(file.sha256)
+                is_there = self._at.has(key, file.sha256, file.size, lambda: report(0))
             else:
-                is_there = self._memory.has(file.sha256)
+                is_there = is_visible or self._memory.has(file.sha256)
             report(file.size if is_there else 0, True)
             return is_there
 

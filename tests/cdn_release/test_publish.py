@@ -71,6 +71,20 @@ def test_release_that_exists_is_never_changed(way):
     assert way.body("releases/v1.json") == before
 
 
+def test_release_that_is_removed_while_it_is_published_again_is_visible_in_the_end(way):
+    way.publish("v1", FILES)
+    way.remove(f"objects/{sha256(b't')}")
+
+    def unpublish(exchange):
+        for key in way.stored():
+            way.remove(key)
+        exchange.answer_as_usual()
+
+    way.server.fault("PutObject", unpublish)  # of the marker
+    assert way.publish("v1", FILES).sent == 4
+    assert "releases/v1.json" in way.stored()
+
+
 def test_release_that_appears_meanwhile_is_not_changed(way):
     other = way.publish("other", FILES)
     stolen = way.body("releases/other.json")
