@@ -55,7 +55,8 @@ class LinesDisplay(CountingDisplay):
 
     def _line(self, now: float) -> str:
         total = self.total
-        parts = [self.files(), size_text(max(0, total.bytes))]  # negative for a moment, if a part is sent again
+        name = printable(next(iter(self.running)).key) if self.count == 1 and self.running else self.files()
+        parts = [name, size_text(max(0, total.bytes))]  # negative for a moment, if a part is sent again
         if total.size is not None:
             # An object may have grown since it was listed.
             parts[-1] += f" of {size_text(max(total.size, total.bytes))}"

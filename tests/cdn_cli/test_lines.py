@@ -39,8 +39,8 @@ def test_line_comes_every_ten_seconds(capsys):
     display.enter(MODEL, RECEIVING, 0)
     display.move(MODEL, 25, 10)
     assert capsys.readouterr().err == (
-        "0 of 1 file, 100 bytes of 1.0 kB, 10 bytes/s, 1:30 left\n"
-        "0 of 1 file, 200 bytes of 1.0 kB, 10 bytes/s, 1:20 left\n"
+        "model, 100 bytes of 1.0 kB, 10 bytes/s, 1:30 left\n"
+        "model, 200 bytes of 1.0 kB, 10 bytes/s, 1:20 left\n"
     )  # fmt: skip
 
 
@@ -50,28 +50,28 @@ def test_time_left_is_that_of_the_last_seconds_and_not_of_the_average(capsys):
     display.enter(model, RECEIVING, 0)
     display.move(model, 9, 10_000)
     display.move(model, 11, 10)
-    assert capsys.readouterr().err.splitlines()[-1] == "0 of 1 file, 90.1 kB of 100.0 kB, 10 bytes/s, 16:29 left"
+    assert capsys.readouterr().err.splitlines()[-1] == "model, 90.1 kB of 100.0 kB, 10 bytes/s, 16:29 left"
 
 
 def test_line_names_the_phase_of_what_does_not_move(capsys):
     display = Lines(MODEL)
     display.enter(MODEL, HASHING, 430)
     display.move(MODEL, 10, 0)
-    assert capsys.readouterr().err == "0 of 1 file, 0 bytes of 1.0 kB, hashing 43 %\n"
+    assert capsys.readouterr().err == "model, 0 bytes of 1.0 kB, hashing 43 %\n"
 
 
 def test_line_says_finishing_when_all_bytes_are_there(capsys):
     display = Lines(MODEL)
     display.enter(MODEL, SENDING, 0)
     display.move(MODEL, 10, 100)
-    assert capsys.readouterr().err == "0 of 1 file, 1.0 kB of 1.0 kB, finishing\n"
+    assert capsys.readouterr().err == "model, 1.0 kB of 1.0 kB, finishing\n"
 
 
 def test_line_says_that_the_store_does_not_answer(capsys):
     display = Lines(MODEL)
     display.enter(MODEL, RECEIVING, 0)
     display.move(MODEL, 10, 0)
-    assert capsys.readouterr().err == "0 of 1 file, 0 bytes of 1.0 kB, no answer 0:10\n"
+    assert capsys.readouterr().err == "model, 0 bytes of 1.0 kB, no answer 0:10\n"
 
 
 def test_line_shows_no_size_below_zero_and_none_that_is_exceeded(capsys):
@@ -80,8 +80,8 @@ def test_line_shows_no_size_below_zero_and_none_that_is_exceeded(capsys):
     display.move(MODEL, 10, -5)
     display.move(MODEL, 10, 205)
     below, above = capsys.readouterr().err.splitlines()
-    assert below.startswith("0 of 1 file, 0 bytes of 1.0 kB")
-    assert above == "0 of 1 file, 2.0 kB of 2.0 kB, finishing 0:04"
+    assert below.startswith("model, 0 bytes of 1.0 kB")
+    assert above == "model, 2.0 kB of 2.0 kB, finishing 0:04"
 
 
 def test_line_counts_files_that_are_done_and_that_have_failed(capsys):
