@@ -25,7 +25,7 @@ def complete(parser: ArgumentParser) -> None:
     from argcomplete.completers import BaseCompleter, DirectoriesCompleter, FilesCompleter
 
     completers: dict[str, BaseCompleter] = {"DIR": DirectoriesCompleter()}  # by the name of the value in the help
-    completers["FILE"] = completers["PATH"] = FilesCompleter()
+    completers["FILE"] = completers["KEYFILE"] = completers["PATH"] = FilesCompleter()
 
     class Values(BaseCompleter):
         def __call__(self, *, action: Action, **asked: Any) -> Iterable[str]:

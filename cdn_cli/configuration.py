@@ -12,7 +12,7 @@ from cdn_config.values import LIMITS, limit_of, objection_to
 from cdn_engine.errors import explain
 from cdn_manager import CDNManager
 
-__all__ = ["open_manager", "read_configuration", "read_settings"]
+__all__ = ["manager_of", "open_manager", "read_configuration", "read_settings", "show_log"]
 
 
 def read_configuration(options: Namespace) -> Configuration:
@@ -24,7 +24,7 @@ def read_configuration(options: Namespace) -> Configuration:
     Raises:
         UsageError: The configuration or an option is invalid, or the file cannot be read.
     """
-    _show_log(logging.ERROR if options.quiet else logging.INFO)
+    show_log(options.quiet)
     limits = _limits(options)
     try:
         found = load_configuration(options.config)
@@ -50,7 +50,7 @@ def read_settings(options: Namespace) -> Settings:
     Raises:
         UsageError: An option is invalid.
     """
-    _show_log(logging.ERROR if options.quiet else logging.INFO)
+    show_log(options.quiet)
     return Settings(**_limits(options))
 
 
@@ -72,7 +72,12 @@ def open_manager(options: Namespace) -> CDNManager:
     Raises:
         UsageError: The configuration or an option is invalid, or the file cannot be read.
     """
-    manager = read_configuration(options).open_manager()
+    return manager_of(read_configuration(options))
+
+
+def manager_of(configuration: Configuration) -> CDNManager:
+    """Return a manager for a configuration."""
+    manager = configuration.open_manager()
     # boto3 and the model of S3 are tens of thousands of objects, which Python would look through again and again
     # while it makes them, and when it exits: a third of the time of a command that moves one small file.
     gc.freeze()
@@ -85,7 +90,9 @@ class _ConsoleHandler(logging.Handler):
         say(record.getMessage())
 
 
-def _show_log(level: int) -> None:
+def show_log(quiet: bool) -> None:
+    """Have the library's log lines appear on stderr from now on; only errors if ``quiet``."""
+    level = logging.ERROR if quiet else logging.INFO
     logger = logging.getLogger("cdn_manager")
     logger.setLevel(logging.INFO)
     logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, _ConsoleHandler)]

@@ -13,6 +13,7 @@ __all__ = [
     "USAGE",
     "Output",
     "UsageError",
+    "agrees",
     "complain",
     "complain_about_output",
     "files_text",
@@ -22,6 +23,7 @@ __all__ = [
     "printable",
     "rate_text",
     "reason_of",
+    "releases_text",
     "say",
     "seconds_text",
     "size_text",
@@ -64,6 +66,12 @@ def say(text: str) -> None:
 def print_event(event: Mapping[str, object]) -> None:
     """Write one JSON object to stdout, in printable ASCII."""
     print(json.dumps(event), flush=True)
+
+
+def agrees(question: str) -> bool:
+    """Ask on the terminal whether to go on."""
+    print(printable(f"{question} [y/N] "), end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def complain(problem: BaseException | str, subject: str = "", traceback: bool = False) -> None:
@@ -169,3 +177,8 @@ def files_text(count: int) -> str:
 def objects_text(count: int) -> str:
     """Return a number of objects as people read it."""
     return "1 object" if count == 1 else f"{count} objects"
+
+
+def releases_text(count: int) -> str:
+    """Return a number of releases as people read it."""
+    return "1 release" if count == 1 else f"{count} releases"

@@ -1,12 +1,12 @@
-"""What differs between uploads and downloads when a batch of them ends."""
+"""What differs between uploads, downloads and the like when a batch of them ends."""
 
 from typing import NamedTuple
 
-__all__ = ["DOWNLOAD", "UPLOAD", "Direction"]
+__all__ = ["DOWNLOAD", "INSTALL", "PUBLISH", "UPLOAD", "Direction"]
 
 
 class Direction(NamedTuple):
-    """Uploads or downloads.
+    """Uploads or downloads, of files or of a release.
 
     Attributes:
         verb: What happened to the files.
@@ -38,4 +38,10 @@ DOWNLOAD = Direction(
     waiting="downloads to save what they have received",
     left="",
     advice="what was received is kept: run the command again to resume",
+)
+
+# The same for a release, which is an upload or download of several files at a time.
+PUBLISH = UPLOAD._replace(verb="published", advice="the release is not visible; " + UPLOAD.advice)
+INSTALL = DOWNLOAD._replace(
+    verb="installed", advice="what was received is kept, and nothing else has changed: run the command again to resume"
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cdn_cli.motion import Motion
-from cdn_cli.transfer import Transfer
+from cdn_cli.transfer import ReleaseResult, Transfer
 from cdn_engine.errors import explain
 from cdn_manager import TransferResult
 
@@ -12,7 +12,8 @@ __all__ = ["done_event", "failed_event", "progress_event"]
 
 def done_event(transfer: Transfer, result: TransferResult, seconds: float) -> dict[str, Any]:
     """Return what is told of a transfer that has succeeded."""
-    return {"event": "done", "path": transfer.path, **result._asdict(), "seconds": round(seconds, 3)}
+    more = result.more if isinstance(result, ReleaseResult) else {}
+    return {"event": "done", "path": transfer.path, **result._asdict(), **more, "seconds": round(seconds, 3)}
 
 
 def failed_event(bucket: str, transfer: Transfer, error: BaseException) -> dict[str, Any]:

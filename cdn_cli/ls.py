@@ -1,6 +1,5 @@
 """The command ``ls``."""
 
-import re
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cdn_cli.configuration import open_manager
 from cdn_cli.console import DONE, FAILED, Output, UsageError, complain, objects_text, size_text
-from cdn_cli.listing import list_below
+from cdn_cli.listing import date_text, list_below
 from cdn_cli.report import Report
 from cdn_cli.signals import signals_as_interrupts
 from cdn_engine.download.answer import digest_of
@@ -22,7 +21,6 @@ from cdn_engine.wire.deadline import Deadline
 __all__ = ["run"]
 
 _ASKED_AT_ONCE = 16  # objects whose digests are asked for
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z")
 
 
 @signals_as_interrupts()
@@ -70,8 +68,6 @@ def _digests(
 
 def _tell(report: Report, entry: Entry, digest: str | None, with_digest: bool) -> None:
     members = {**entry._asdict(), "bucket": report.bucket, **({"sha256": digest} if with_digest else {})}
-    match = _TIME.fullmatch(entry.modified or "")
-    date = f"{match[1]} {match[2]}Z" if match else "-"
     size = "-" if entry.size is None else size_text(entry.size)
     column = f"  {digest or '-':<64}" if with_digest else ""
-    report.tell("object", f"{date:<20}  {size:>9}{column}  {entry.key}", members)
+    report.tell("object", f"{date_text(entry.modified)}  {size:>9}{column}  {entry.key}", members)

@@ -8,7 +8,7 @@ from cdn_engine.errors import explain
 
 __all__ = ["Report"]
 
-_LISTED = "object"  # what ``ls`` prints, and nothing has happened to: not for the log file
+_LISTED = ("object", "release")  # what was only listed, and nothing has happened to: not for the log file
 
 
 class Report:
@@ -41,7 +41,7 @@ class Report:
         Raises:
             OSError: The output cannot be written; ``BrokenPipeError`` if its reader has gone.
         """
-        if event != _LISTED:
+        if event not in _LISTED:
             record({"event": event, **members})
         try:
             if self.output.json:

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cdn_cli.configuration import open_manager
-from cdn_cli.console import DONE, FAILED, Output, UsageError, complain, objects_text, printable, size_text
+from cdn_cli.console import DONE, FAILED, Output, UsageError, agrees, complain, objects_text, size_text
 from cdn_cli.listing import list_below
 from cdn_cli.report import Report
 from cdn_cli.signals import signals_as_interrupts
@@ -40,7 +40,7 @@ def run(options: Namespace) -> int:
             if not sizes:
                 complain(f"no object below {options.prefix!r} in {bucket!r}")
                 return FAILED
-            if not (options.yes or options.dry_run) and not _agrees(bucket, options.prefix, sizes):
+            if not (options.yes or options.dry_run) and not agrees(_question(bucket, options.prefix, sizes)):
                 complain("nothing was removed")
                 return FAILED
         _Removal(manager, report, options.dry_run).run(sizes)
@@ -65,12 +65,9 @@ def _sizes_below(client: Any, bucket: str, prefix: str) -> dict[str, int | None]
     return {entry.key: entry.size for entry in list_below(client, bucket, prefix)}
 
 
-def _agrees(bucket: str, prefix: str, sizes: dict[str, int | None]) -> bool:
-    """Ask whether all that may be removed."""
+def _question(bucket: str, prefix: str, sizes: dict[str, int | None]) -> str:
     total = size_text(sum(size or 0 for size in sizes.values()))
-    question = f"remove {objects_text(len(sizes))} ({total}) below {prefix!r} from {bucket!r}? [y/N] "
-    print(printable(question), end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return f"remove {objects_text(len(sizes))} ({total}) below {prefix!r} from {bucket!r}?"
 
 
 class _Removal:

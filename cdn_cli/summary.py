@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from cdn_cli.batch import Batch
@@ -24,19 +25,22 @@ from cdn_cli.log_file import record
 __all__ = ["run_and_report", "summary_text"]
 
 
-def run_and_report(batch: Batch, bucket: str, output: Output) -> int:
+def run_and_report(
+    batch: Batch, bucket: str, output: Output, text_of: Callable[[dict[str, Any]], str] | None = None
+) -> int:
     """Run the transfers of a batch, report how they ended, and return the exit status.
 
     Args:
         batch: The batch.
         bucket: The bucket that it is about.
         output: How much to write.
+        text_of: Returns what people read, of what ``--json`` prints; nothing if nothing was done. None for the counts.
     """
     with batch:
         try:
             with batch.display:
                 batch.run()
-            status = _report(batch, bucket, output)
+            status = _report(batch, bucket, output, text_of)
         except OSError as error:  # of the output
             if batch.signal is None:
                 complain_about_output(error, output.verbose)
@@ -49,7 +53,9 @@ def run_and_report(batch: Batch, bucket: str, output: Output) -> int:
     return status
 
 
-def _report(batch: Batch, bucket: str, output: Output) -> int:
+def _report(
+    batch: Batch, bucket: str, output: Output, text_of: Callable[[dict[str, Any]], str] | None = None
+) -> int:
     if batch.error is not None and batch.signal is None:
         complain_about_output(batch.error, output.verbose)
         return FAILED
@@ -59,7 +65,9 @@ def _report(batch: Batch, bucket: str, output: Output) -> int:
     if output.json:
         print_event(summary)
     elif not output.quiet:
-        print(summary_text(summary, count, batch.direction.verb), flush=True)  # above the errors in a log file too
+        text = summary_text(summary, count, batch.direction.verb) if text_of is None else text_of(summary)
+        if text:
+            print(text, flush=True)  # above the errors in a log file too
     for transfer, error in batch.failed.items():
         complain(error, f"{bucket}/{transfer.key}: ", output.verbose)
     if batch.signal is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cdn_cli import verify_release
 from cdn_cli.configuration import open_manager
 from cdn_cli.console import DONE, FAILED, Output, UsageError, files_text, seconds_text, size_text
 from cdn_cli.listing import list_below
@@ -22,6 +23,8 @@ from cdn_manager import CDNError
 
 __all__ = ["run"]
 
+_JOBS = 4
+
 _TEXTS = {
     "matches": "matches",
     "differs": "differs from the object",
@@ -33,10 +36,14 @@ _TEXTS = {
 
 @signals_as_interrupts()
 def run(options: Namespace) -> int:
-    """Compare files with objects. Return the exit status."""
+    """Compare files with objects, or an installed release with its manifest. Return the exit status."""
     path, prefix = options.path, options.prefix or ""
     if not os.path.exists(path):
         raise UsageError(f"there is no file or directory {path!r}")
+    if options.bucket is None:
+        return verify_release.run(options)
+    if options.sha256 is not None:
+        raise UsageError("--sha256 is the identity of an installed release: give no BUCKET with it")
     if options.key is not None and os.path.isdir(path):
         raise UsageError("--key is the key of one object: PATH must be a file; for directories, use --prefix")
     selection = Selection(options.include, options.exclude, options.hidden)
@@ -52,7 +59,7 @@ def run(options: Namespace) -> int:
         client = manager.download_client
         if client is None:
             raise UsageError("the credentials have no downloader_access_key: this machine cannot compare anything")
-        verification.compare(client, files, options.jobs)
+        verification.compare(client, files, options.jobs or _JOBS)
         if options.prefix is not None and os.path.isdir(path):
             for key, size in _absent(client, options.bucket, prefix, selection, files):
                 verification.tell(key, None, "not_here", size)

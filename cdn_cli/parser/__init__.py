@@ -3,17 +3,36 @@
 from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
-from cdn_cli.parser import check, completion, download, ls, orphans, presign, rm, upload, verify
+from cdn_cli.parser import (
+    check,
+    completion,
+    download,
+    install,
+    ls,
+    orphans,
+    presign,
+    prune,
+    publish,
+    releases,
+    rm,
+    rollback,
+    unpublish,
+    upload,
+    verify,
+)
 from cdn_cli.parser.command import Parser, add_shared_options, formatter
 
 __all__ = ["build_parser", "valued_options"]
 
-_COMMANDS = (upload, download, verify, ls, rm, orphans, presign, check, completion)  # in the order of the help
+# As in the help.
+_COMMANDS = {
+    "commands:": (upload, download, verify, ls, rm, orphans, presign, check, completion),
+    "commands for releases, which appear whole:": (publish, install, releases, rollback, prune, unpublish),
+}
 
 _DESCRIPTION = """\
 Move big files to and from an S3-compatible CDN.
-
-commands:"""
+"""
 
 # argparse would take a line for each option as well.
 _OPTIONS = """
@@ -26,10 +45,6 @@ options of every command:
   --read-timeout TIME     default: 30s"""
 
 _EPILOG = """\
-examples:
-  cdn-manager upload models release/ --prefix v2
-  cdn-manager download models v2/model.safetensors --into /srv/models
-
 exit status: 0 all done, 1 something failed, 2 usage or configuration, 130 ^C"""
 
 
@@ -53,10 +68,14 @@ def build_parser() -> Parser:
         summaries.append(f"  {name:<10} {arguments['help']:<26}")
         return commands.add_parser(name, **arguments)
 
-    for command in _COMMANDS:
-        command.add(add_parser)
-    lines = ["".join(summaries[start:start + 2]).rstrip() for start in range(0, len(summaries), 2)]
-    parser.description = "\n".join((_DESCRIPTION, *lines, _OPTIONS))
+    lines = [_DESCRIPTION]
+    for heading, group in _COMMANDS.items():
+        for command in group:
+            command.add(add_parser)
+        rows = ["".join(summaries[start:start + 2]).rstrip() for start in range(0, len(summaries), 2)]
+        lines += [heading, *rows]
+        summaries.clear()
+    parser.description = "\n".join((*lines, _OPTIONS))
     return parser
 
 

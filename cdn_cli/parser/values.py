@@ -3,7 +3,7 @@
 import re
 from argparse import ArgumentTypeError
 
-__all__ = ["age", "bucket", "given", "jobs", "key", "prefix", "sha256"]
+__all__ = ["age", "bucket", "count", "given", "jobs", "key", "prefix", "sha256"]
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}  # seconds
@@ -22,6 +22,13 @@ def bucket(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", text):  # botocore's own rule
         raise ArgumentTypeError("must be letters, digits, '.', '-' or '_': the name only, without s3://")
     return text
+
+
+def count(text: str) -> int:
+    """Return how many of something are to stay."""
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise ArgumentTypeError("must be a number from 1")
+    return int(text)
 
 
 def given(text: str) -> str:

@@ -2,9 +2,14 @@
 
 import gc
 import logging
+import signal
+import threading
 
 import pytest
 from command import write_config
+
+from cdn_cli.batch import Batch
+from cdn_cli.progress import CountingDisplay
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +40,38 @@ def stored(moto_admin, moto_bucket):
         return [entry["Key"] for entry in moto_admin.list_objects_v2(Bucket=moto_bucket).get("Contents", ())]
 
     return keys
+
+
+@pytest.fixture
+def keys_at_store(admin, bucket):
+    """A function that returns the keys in the bucket of the real store."""
+    return lambda: [entry["Key"] for entry in admin.list_objects_v2(Bucket=bucket).get("Contents", ())]
+
+
+@pytest.fixture
+def ctrl_c_in(monkeypatch):
+    """A function that has Ctrl-C pressed the next time that a transfer enters a phase.
+
+    It returns an event, which is set once the batch knows of it, and not before does the transfer go on.
+    """
+    enter, interrupt = CountingDisplay.enter, Batch._interrupt
+
+    def prepare(phase):
+        pressed, known = threading.Event(), threading.Event()
+
+        def press(display, transfer, name, read):
+            enter(display, transfer, name, read)
+            if name == phase and not pressed.is_set():
+                pressed.set()
+                signal.raise_signal(signal.SIGINT)
+                assert known.wait(60)
+
+        def take_note(batch, number, frame):
+            interrupt(batch, number, frame)
+            known.set()
+
+        monkeypatch.setattr(CountingDisplay, "enter", press)
+        monkeypatch.setattr(Batch, "_interrupt", take_note)
+        return known
+
+    return prepare

@@ -46,3 +46,9 @@ def write_files(folder, **contents):
         path = Path(folder, name.replace("__", "/"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def publish_files(bucket, name, **contents):
+    """Publish a release of these files, which are written below a folder of its name."""
+    write_files(name, **contents)
+    assert run("publish", bucket, name, name, "--quiet") == 0

@@ -18,7 +18,7 @@ _PATIENT_PROGRAM = """\
 import sys
 import cdn_cli
 from cdn_cli import direction
-for name in ("UPLOAD", "DOWNLOAD"):
+for name in ("UPLOAD", "DOWNLOAD", "PUBLISH", "INSTALL"):
     setattr(direction, name, getattr(direction, name)._replace(patience=600))
 sys.exit(cdn_cli.main())
 """
