@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from command import publish_files, run, write_config
@@ -18,11 +19,13 @@ def test_releases_are_listed_with_what_one_pins(store, bucket, capsys):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ       1 file     1 byte  [0-9a-f]{64}  v1", first)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ      2 files     1\.5 kB  [0-9a-f]{64}  v2", second)
     assert last == "2 releases"
-    assert run("releases", bucket, "--json") == 0
+    assert run("releases", bucket, "--json", "--log-file", "log") == 0
     one, two, summary = map(json.loads, capsys.readouterr().out.splitlines())
     assert one["sha256"] == first.split()[-2]
     assert two.items() >= {"event": "release", "bucket": bucket, "name": "v2", "files": 2, "size": 1501}.items()
     assert summary == {"event": "summary", "releases": 2}
+    kept = [json.loads(line)["event"] for line in Path("log").read_text().splitlines()]
+    assert kept == ["summary", "ended"]  # what was only listed has not happened
 
 
 @pytest.mark.portable

@@ -57,7 +57,9 @@ def test_nothing_is_removed_while_somebody_may_be_publishing(config, moto_bucket
     before = stored(**{"publishing/v2": b""})
     assert run("unpublish", moto_bucket, "v1", "--yes", "--collect") == 1
     assert stored() == before
-    assert "publishing/v2" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"cdn-manager: {moto_bucket}/v1: ")
+    assert "publishing/v2" in line
 
 
 @pytest.mark.portable

@@ -60,8 +60,23 @@ def test_everything_that_is_not_as_it_was_is_named(config, moto_bucket, capsys):
 
 
 @pytest.mark.portable
+def test_options_of_a_comparison_with_a_bucket_are_refused(config, moto_bucket, capsys):
+    release = install(moto_bucket)
+    for options in (["--prefix", "v2"], ["--key", "a"], ["--include", "a"], ["--exclude", "a"], ["--hidden"]):
+        assert run("verify", str(release), *options) == 2
+        assert "are for a comparison with a BUCKET" in capsys.readouterr().err
+
+
+@pytest.mark.portable
+def test_directory_with_releases_is_none_and_the_link_in_it_is_named(config, moto_bucket, capsys):
+    release = install(moto_bucket)
+    assert run("verify", str(release.parent)) == 2
+    assert repr(str(release.parent / "current")) in capsys.readouterr().err
+
+
+@pytest.mark.portable
 def test_directory_that_is_no_release_asks_for_a_bucket(capsys):
     Path("folder").mkdir()
-    assert run("verify", "folder") != 0
+    assert run("verify", "folder") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "BUCKET" in line
