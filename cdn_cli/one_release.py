@@ -52,16 +52,18 @@ def run_release(
 
 
 def _result_of(done: Published | Installed, bucket: str, key: str) -> ReleaseResult:
-    result = ReleaseResult(
-        bucket, key, done.size, None, done.sha256, isinstance(done, Installed), done.transferred, done.resumed_from,
-        None, done.skipped, "sha256" if isinstance(done, Installed) else None,
-    )  # fmt: skip
-    result.more = {"name": done.name, "files": done.files}
+    more: dict[str, Any] = {"name": done.name, "files": done.files}
+    is_verified = False
     if isinstance(done, Installed):
-        changes = None if done.changes is None else changes_members(done.changes)
-        result.more |= {"linked": done.linked, "changes": changes}
+        is_verified = not done.skipped  # what is here already was not read
+        more |= {"linked": done.linked, "changes": done.changes and changes_members(done.changes)}
     else:
-        result.more |= {"sent": done.sent}
+        more["sent"] = done.sent
+    result = ReleaseResult(
+        bucket, key, done.size, None, done.sha256, is_verified, done.transferred, done.resumed_from, None, done.skipped,
+        "sha256" if is_verified else None,
+    )  # fmt: skip
+    result.more = more
     return result
 
 

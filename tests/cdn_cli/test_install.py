@@ -61,6 +61,10 @@ def test_json_has_what_was_installed_and_what_changed(published, bucket, capsys)
         },
     }  # fmt: skip
     assert summary.items() >= {"event": "summary", "done": 1, "failed": 0, "transferred": 3}.items()
+    assert run("install", bucket, "v2", "--into", "place", "--json") == 0
+    done, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert done.items() >= {"skipped": True, "verified": False, "transferred": 0, "linked": 0, "changes": None}.items()
+    assert summary.items() >= {"done": 1, "skipped": 1, "unverified": 0}.items()
 
 
 def test_identity_that_publish_has_printed_is_the_one_that_install_accepts(store, published, bucket, capsys):
