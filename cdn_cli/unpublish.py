@@ -34,6 +34,9 @@ def run(options: Namespace) -> int:
         except TRANSFER_ERRORS as error:
             report.fail(prefix + name, error)
             return FAILED
+        except KeyboardInterrupt:
+            complain("part of it may be removed: run the command again to remove the rest")
+            raise
     if not (done.found or options.collect):
         complain(f"there is no release {prefix + name!r} in {bucket!r}")
         return FAILED

@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 
 import pytest
 from command import publish_files, run, write_config
 from local_store import READER
 from terminal import Terminal
+
+from cdn_release.repository import Repository
 
 
 @pytest.fixture
@@ -60,6 +63,27 @@ def test_nothing_is_removed_while_somebody_may_be_publishing(config, moto_bucket
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"cdn-manager: {moto_bucket}/v1: ")
     assert "publishing/v2" in line
+
+
+@pytest.mark.portable
+def test_ctrl_c_leaves_the_rest_to_the_next_run(config, moto_bucket, stored, capsys, monkeypatch):
+    publish_files(moto_bucket, "v1", a=b"1")
+    remove = Repository.remove
+
+    def press_ctrl_c(repository, key):
+        remove(repository, key)
+        if key.endswith(".json"):
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repository, "remove", press_ctrl_c)
+        assert run("unpublish", moto_bucket, "v1", "--yes", "--collect") == 130
+    assert "releases/v1.json" not in stored() != []
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "cdn-manager: part of it may be removed: run the command again to remove the rest"
+    assert second == "cdn-manager: interrupted"
+    assert run("unpublish", moto_bucket, "v1", "--yes", "--collect") == 0
+    assert stored() == []
 
 
 @pytest.mark.portable
