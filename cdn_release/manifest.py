@@ -18,6 +18,7 @@ _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,199}")
 _FILE = rb'\{"mode":"[0-7]{3}","path":"(?:[^"\\\x00-\x1f]|\\")++","sha256":"[0-9a-f]{64}","size":[0-9]{1,16}\}'
 _WRITTEN = re.compile(rb'\{"files":\[%b(?:,%b)*+\],"format":%d,"name":"[A-Za-z0-9._+-]+"\}' % (_FILE, _FILE, _FORMAT))
+_LONGEST_PATH = 1024  # characters; S3 allows a key as many bytes, and macOS a path
 _LARGEST_FILE = 1 << 53  # bytes; every reader of JSON knows integers up to here exactly
 
 
@@ -119,17 +120,22 @@ class Manifest(NamedTuple):
             raise ManifestError(f"{self.name!r} cannot be the name of a release: {problem}")
         if not 1 <= len(self.files) <= MOST_FILES:
             raise ManifestError(f"a release has from 1 to {MOST_FILES} files, not {len(self.files)}")
+        paths = [file.path for file in self.files]
+        if max(map(len, paths)) > _LONGEST_PATH:
+            raise ManifestError(f"the path of a file has more than {_LONGEST_PATH} characters")
+        directories = _directories(paths)
         for file in self.files:
             if problem := objection_to_key(file.path):
                 raise ManifestError(f"{file.path!r} cannot be the path of a file: {problem}")
             if file.size > _LARGEST_FILE:
                 raise ManifestError(f"{file.path!r} cannot have {file.size} bytes")
-        paths = [file.path for file in self.files]
         if paths != sorted(set(paths)):
             raise ManifestError("the manifest names a file twice, or not in order")
-        directories = _directories(paths)
         if clash := next((path for path in paths if path in directories), None):
             raise ManifestError(f"{clash!r} would be both a file and a directory")
+        sizes = {file.sha256: file.size for file in self.files}
+        if liar := next((file for file in self.files if file.size != sizes[file.sha256]), None):
+            raise ManifestError(f"{liar.path!r} and another file have the same content and different sizes")
 
 
 def is_name(name: str) -> bool:
@@ -160,5 +166,6 @@ def _directories(paths: list[str]) -> set[str]:
     for path in paths:
         while (path := path.rpartition("/")[0]) and path not in found:
             found.add(path)
+        if len(found) > MOST_FILES:
+            raise ManifestError(f"a release has at most {MOST_FILES} directories")
     return found
-
