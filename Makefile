@@ -24,7 +24,7 @@ help:
 	@echo "make lint      ruff, cython-lint, Cython's warnings as errors, mypy --strict, pyright"
 	@echo "make wheel     build the sdist and the wheel for release in dist, and check them"
 	@echo "make coverage  run the tests with line and branch coverage of the packages"
-	@echo "make soak      run the fault tests at full count and print their figures; twelve minutes"
+	@echo "make soak      run the fault tests at full count and print their figures; twenty-five minutes"
 	@echo "make bench     measure beside other clients, and write docs/benchmarks.md; half an hour (BENCH='--only small')"
 	@echo "make clean     remove what was built, including .venv"
 
