@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := cdn_cli cdn_config cdn_engine cdn_release
 SOURCES := $(shell find $(PACKAGES) cdn_manager-stubs constants-stubs -name '*.py*' -not -name '*.pyc') \
 	$(wildcard *.py *.pyx *.pxd) pyproject.toml MANIFEST.in README.md LICENSE
-EXTRAS := $(wildcard *.md docs/*.* docs/included/* docs/_static/* examples/*.py examples/api_client/*.*) $(shell find tests -type f -not -name '*.pyc') Makefile
+EXTRAS := $(wildcard *.md docs/*.* docs/included/* docs/_static/* examples/*.* examples/api_client/*.*) $(shell find tests -type f -not -name '*.pyc') Makefile
 WHEEL := build/wheel/.made
 RELEASE := dist/.made
 PIP := $(BIN)/pip --disable-pip-version-check
@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make build     compile the wheel into build/wheel"
 	@echo "make test      run the tests against the installed wheel (BOTO3=1.40.9 pins boto3)"
-	@echo "make demo      move a real file through a real store on this machine (FILE=path: your own)"
+	@echo "make demo      move a real model through a real store on this machine (FILE=path: your own)"
 	@echo "make docs      build the documentation as a web site: build/docs/index.html"
 	@echo "make lint      ruff, cython-lint, Cython's warnings as errors, mypy --strict, pyright"
 	@echo "make wheel     build the sdist and the wheel for release in dist, and check them"
@@ -71,6 +71,8 @@ bench: .venv/.demo
 
 demo: .venv/.demo
 	@$(BIN)/python examples/demo.py $(if $(FILE),"$(FILE)")
+	@echo; echo "Now releases of a whole directory, beside another store ..."
+	@$(BIN)/python examples/shell.py $(if $(FILE),--model "$(FILE)") sh examples/releases.sh
 
 .venv/.docs: EXTRA = cli,docs
 .venv/.docs: $(WHEEL)
