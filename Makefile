@@ -72,7 +72,7 @@ bench: .venv/.demo
 demo: .venv/.demo
 	@$(BIN)/python examples/demo.py $(if $(FILE),"$(FILE)")
 	@echo; echo "Now releases of a whole directory, beside another store ..."
-	@$(BIN)/python examples/shell.py $(if $(FILE),--model "$(FILE)") sh examples/releases.sh
+	@$(BIN)/python examples/shell.py $(if $(FILE),--model "$(FILE)") sh "$(CURDIR)/examples/releases.sh"
 
 .venv/.docs: EXTRA = cli,docs
 .venv/.docs: $(WHEEL)

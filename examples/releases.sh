@@ -1,6 +1,7 @@
 #!/bin/sh
 # Publishes a model, installs it, updates one small file of it, goes back, and tidies up: the walk-through of README.md.
-# `python examples/shell.py sh examples/releases.sh` runs it beside a store of its own, as `make demo` does.
+# `make demo` runs it with examples/shell.py, beside a store of its own.
+exec 2>&1
 PS4='
 $ '
 set -ex
@@ -12,7 +13,7 @@ cdn-manager publish models model v1
 cdn-manager install models v1 --into edge
 
 # A version in which one small file is another. Only that is sent, and only that is fetched.
-echo '{"max_seq_length": 256, "do_lower_case": false}' > model/sentence_bert_config.json
+echo '{"max_seq_length": 512, "do_lower_case": false}' > model/sentence_bert_config.json
 cdn-manager publish models model v2
 cdn-manager install models v2 --into edge
 cat edge/current/sentence_bert_config.json

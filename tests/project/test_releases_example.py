@@ -38,17 +38,19 @@ def shown(walk, command):
 
 
 def test_update_moves_the_file_that_changed_and_no_other(walk):
-    assert "1 of 3" in shown(walk, "cdn-manager publish models model v2")[0]
-    assert "48 bytes" in shown(walk, "cdn-manager install models v2 --into edge")[0]
+    assert "48 bytes sent" in shown(walk, "cdn-manager publish models model v2")[0]
+    update, again = shown(walk, "cdn-manager install models v2 --into edge")
+    assert "48 bytes fetched" in update and "3.0 MB here before" in update
+    assert again.startswith("v2 is installed already; current is now v2")
 
 
 def test_rollback_brings_back_the_old_file(walk):
     new, old = shown(walk, "cat edge/current/sentence_bert_config.json")
-    assert "256" in new and "128" in old
+    assert "512" in new and "128" in old
 
 
 def test_what_is_not_current_is_pruned_and_stays_at_the_store(walk):
-    assert "v1" in shown(walk, "cdn-manager prune edge --keep 1")[0]
+    assert "removed edge/v1" in shown(walk, "cdn-manager prune edge --keep 1")[0]
     listed = shown(walk, "cdn-manager releases models")[0]
     assert re.findall(r"\bv\d$", listed, re.MULTILINE) == ["v1", "v2"]
 
