@@ -46,3 +46,13 @@ def test_every_page_of_the_project_is_included():
     included = {re.search(r"{include} \.\./\.\./(.+)$", page.read_text("utf-8"), re.MULTILINE)[1]
                 for page in (DOCS / "included").iterdir()}  # fmt: skip
     assert included == {page.name for page in ROOT.glob("*.md")} - {"README.md"}
+
+
+def test_messages_in_the_troubleshooting_of_releases_are_those_of_the_code():
+    section = (DOCS / "troubleshooting.md").read_text("utf-8").partition("\n## Releases\n")[2].partition("\n## ")[0]
+    source = "".join(path.read_text("utf-8") for path in sorted((ROOT / "cdn_release").glob("*.py")))
+    parts = re.sub(r'"\n +f?"', "", source)  # a message that is written on two lines
+    for cell in re.findall(r"^\| (`.+?) \| ", section, re.MULTILINE):
+        for message in re.findall(r"`([^`]+)`", cell):
+            for words in re.split(r"…|'[^']*'|[\w.]+/[\w./]*", message):
+                assert words.strip(" ,:()") in parts, message
