@@ -24,9 +24,9 @@ def walk(tmp_path_factory):
     (model / "config.json").write_text("{}")
     (model / "sentence_bert_config.json").write_text('{"max_seq_length": 128, "do_lower_case": false}\n')
     command = [sys.executable, EXAMPLES / "shell.py", "--model", model, "sh", SCRIPT]
-    ran = subprocess.run(
-        command, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    ran = subprocess.run(command, env=environment, **pipes)
     assert ran.returncode == 0, ran.stdout
     return ran.stdout, os.listdir(temporary)
 
@@ -40,13 +40,15 @@ def shown(walk, command):
 def test_update_moves_the_file_that_changed_and_no_other(walk):
     assert "48 bytes sent" in shown(walk, "cdn-manager publish models model v2")[0]
     update, again = shown(walk, "cdn-manager install models v2 --into edge")
-    assert "48 bytes fetched" in update and "3.0 MB here before" in update
+    assert "48 bytes fetched" in update
+    assert "3.0 MB here before" in update
     assert again.startswith("v2 is installed already; current is now v2")
 
 
 def test_rollback_brings_back_the_old_file(walk):
     new, old = shown(walk, "cat edge/current/sentence_bert_config.json")
-    assert "512" in new and "128" in old
+    assert "512" in new
+    assert "128" in old
 
 
 def test_what_is_not_current_is_pruned_and_stays_at_the_store(walk):
