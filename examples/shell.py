@@ -25,7 +25,7 @@ Leave this shell (exit), and all of it is gone.
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a directory or a file to use as the model")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a directory, or a file in place of the weights")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="default: your shell")
     options = parser.parse_args()
     model = (options.model or model_file().parent).resolve(strict=True)
@@ -42,7 +42,8 @@ def furnish(folder, url, model):
     if model.is_dir():
         shutil.copytree(model, folder / "model", ignore=shutil.ignore_patterns(".*"))
     else:
-        (folder / "model").mkdir()
+        weights = model_file()
+        shutil.copytree(weights.parent, folder / "model", ignore=shutil.ignore_patterns(".*", weights.name))
         shutil.copy(model, folder / "model")
     lines = [f"host: {url}"]
     for role, (key, secret) in (("downloader", READER), ("uploader", WRITER)):
