@@ -17,7 +17,9 @@ MOST_FILES = 50_000
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,199}")
 _FILE = rb'\{"mode":"[0-7]{3}","path":"(?:[^"\\\x00-\x1f]|\\")++","sha256":"[0-9a-f]{64}","size":[0-9]{1,16}\}'
-_WRITTEN = re.compile(rb'\{"files":\[%b(?:,%b)*+\],"format":%d,"name":"[A-Za-z0-9._+-]+"\}' % (_FILE, _FILE, _FORMAT))
+_WRITTEN = re.compile(
+    rb'\{"files":\[%b(?:,%b)*+\],"format":%d,"name":"[A-Za-z0-9._+-]{1,200}"\}' % (_FILE, _FILE, _FORMAT)
+)
 _LONGEST_PATH = 1024  # characters; S3 allows a key as many bytes, and macOS a path
 _LARGEST_FILE = 1 << 53  # bytes; every reader of JSON knows integers up to here exactly
 
