@@ -185,8 +185,8 @@ class _Installation:
         for file in self._manifest.files:
             if problem := look_at(self._path, file, self._place.keeps_modes):
                 raise ReleaseDamagedError(
-                    f"{self._path!r} is not as it was installed: {file.path!r} ({problem}); move it away, and install "
-                    "again"
+                    f"{self._path!r} is not as it was installed: {file.path!r} ({problem}); roll back if it is the "
+                    "current one, then move it away, and install again"
                 )
         return True
 
