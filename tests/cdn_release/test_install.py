@@ -228,7 +228,7 @@ def test_release_that_is_here_and_damaged_is_named(way):
     way.publish("v1", FILES)
     way.install("v1")
     (way.edge / "v1/copy").unlink()
-    with pytest.raises(ReleaseDamagedError, match=r"'copy' \(missing\); roll back if it is the current one, then move it away"):
+    with pytest.raises(ReleaseDamagedError, match=r"'copy' \(missing\); roll back if"):
         way.install("v1")
     (way.edge / "v1").rename(way.edge / "old")
     way.requests()
