@@ -1,7 +1,6 @@
 """Manifests as a hostile store would give them: refused before a byte of a file is asked for."""
 
 import base64
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import tracemalloc
 
 import pytest
 from file_systems import new_file_system, skip_without
+from lies import CONTENT, DIGEST, Edge, file, manifest
 from local_store import READER
 from payloads import sha256
 from releases import check_directory, fault_in, write_release
@@ -16,7 +16,6 @@ from scripted_server import ScriptedServer, answering
 
 from cdn_manager import CDNCredentials, CDNManager, IntegrityError
 from cdn_release import (
-    ManifestError,
     ReleaseDoesNotFitError,
     SignatureError,
     current,
@@ -27,9 +26,6 @@ from cdn_release import (
 )
 from cdn_release.signature import sign
 
-CONTENT = b"weights"
-SIZE, DIGEST = len(CONTENT), sha256(CONTENT)
-LONGEST_MESSAGE = 2000  # characters, of which a path may be half
 ABSENT = sha256(b"what no store has")
 
 PATHS = [
@@ -42,69 +38,6 @@ PATHS = [
 SIZES = [-1, (1 << 53) + 1, 1 << 80, 7.0, 1e400, float("nan"), "7", None, True, [7]]
 DIGESTS = ["", "00", "0" * 63, "0" * 65, "g" * 64, ABSENT.upper(), ABSENT[:-1] + "\n", "../" * 21 + "x", None, 0]
 MODES = ["", "44", "0644", "4755", "888", "rw-", "644\n", 644, None]
-
-
-def file(path="weights.bin", size=SIZE, digest=DIGEST, mode="644", **more):
-    return {"path": path, "size": size, "sha256": digest, "mode": mode, **more}
-
-
-def manifest(*files, **members):
-    """Return the bytes of a manifest, with other members where some are given."""
-    document = {"files": files or [file()], "format": 1, "name": "v2"} | members
-    return _canonical(document).encode("utf-8", "surrogatepass")
-
-
-def _canonical(document):
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def snapshot(directory):
-    """Return what there is in a directory, but for an empty one that the next install uses."""
-    return {
-        path.relative_to(directory): path.read_bytes() if path.is_file() else os.path.realpath(path)
-        for path in directory.rglob("*") if path != directory / ".cdn-release" / "objects"
-    }  # fmt: skip
-
-
-class Edge:
-    """A directory with release v1, and a store that lies about v2.
-
-    Args:
-        server: A ``ScriptedServer``.
-        manager: A manager for it.
-        admin: A client that may write to the store.
-        bucket: The bucket.
-        directory: The directory.
-    """
-
-    def __init__(self, server, manager, admin, bucket, directory):
-        self.server, self.manager = server, manager
-        self.admin, self.bucket, self.directory = admin, bucket, directory
-
-    def put(self, content, digest=None):
-        """Store an object under the digest that it has, or that it pretends to have."""
-        digest = digest or sha256(content)
-        self.admin.put_object(Bucket=self.bucket, Key=f"objects/{digest}", Body=content, Metadata={"sha256": digest})
-
-    def refuses(self, content, error=ManifestError, heads=0, **options):
-        """Assert that an install fails, asks for no file, and changes nothing.
-
-        Args:
-            content: The bytes of the manifest; None for what is at the store.
-            error: What it fails with.
-            heads: How many files' sizes and digests it may ask for.
-            options: Further arguments of ``install``.
-        """
-        if content is not None:
-            self.admin.put_object(Bucket=self.bucket, Key="releases/v2.json", Body=content)
-        before, start = snapshot(self.directory), len(self.server.requests)
-        with pytest.raises(error) as caught:
-            install(self.manager, self.bucket, "v2", self.directory, **options)
-        assert len(str(caught.value)) < LONGEST_MESSAGE
-        assert snapshot(self.directory) == before
-        asked = [one.method for one in self.server.requests[start:] if "/objects/" in one.target]
-        assert asked in ([], ["HEAD"] * len(asked))
-        assert len(asked) <= heads
 
 
 @pytest.fixture
