@@ -142,5 +142,5 @@ def test_update_of_a_real_model_transfers_what_changed(store, bucket, folder, re
         assert size < first
         assert second == changed + manifest
     assert Path("models/v1/model.safetensors").samefile("models/v2/model.safetensors")
-    record_property("... of them the changed file and the manifest", f"{changed}, {manifest}")
+    record_property("... of them the changed file, the manifest", f"{changed}, {manifest}")
     record_property("... of a release of", f"{installed.size}")
