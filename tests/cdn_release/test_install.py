@@ -136,10 +136,11 @@ def test_broken_install_shows_nothing_and_goes_on(way, brought):
     assert way.left_over() == []
 
 
-def test_content_that_is_not_what_its_digest_says_is_never_installed(way):
+@pytest.mark.parametrize("has_metadata", [True, False])
+def test_content_that_is_not_what_its_digest_says_is_never_installed(way, has_metadata):
     way.publish("v1", FILES)
     digest = sha256(FILES["weights.bin"])
-    way.put(f"objects/{digest}", b"x" * 100_000, Metadata={"sha256": digest})
+    way.put(f"objects/{digest}", b"x" * 100_000, Metadata={"sha256": digest} if has_metadata else {})
     with pytest.raises(IntegrityError):
         way.install("v1", jobs=1)
     assert os.listdir(way.edge) == [".cdn-release"]
