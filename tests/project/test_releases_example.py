@@ -30,10 +30,8 @@ def walk(model, temporary):
     return shown
 
 
-def test_walk_through_installs_updates_rolls_back_and_leaves_nothing_behind(tmp_path):
-    model, temporary = tmp_path / "model", tmp_path / "temporary"
-    model.mkdir()
-    temporary.mkdir()
+def test_walk_through_installs_updates_rolls_back_and_leaves_nothing_behind(tmp_path_factory):
+    model, temporary = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("t")  # short: it will hold sockets
     (model / "model.safetensors").write_bytes(os.urandom(3_000_000))
     (model / "config.json").write_text("{}")
     (model / "sentence_bert_config.json").write_text('{"max_seq_length": 128, "do_lower_case": false}\n')
