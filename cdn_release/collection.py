@@ -1,8 +1,10 @@
 """Takes releases back from a store, with the content that no other release needs."""
 
 import contextlib
+import math
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -26,6 +28,9 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 # Objects that are removed between two looks at whether that is still safe. A look costs two requests.
 _REMOVED_UNSEEN = 256
+
+# Seconds in which our marker is removed after a failure or Ctrl-C, as long as an upload takes to abort what it began.
+_PATIENCE = 10.0
 
 _TOKEN = 16  # bytes; no two removals have the same
 
@@ -86,7 +91,7 @@ def unpublish(
             for key in keys:
                 repository.remove(key)
             return Unpublished(name, found, 0, 0)
-        _ = repository.reader  # it raises before anything is asked for
+        next(repository.entries(repository.collecting), None)  # a key that may not list is to leave no marker
         collection = _Collection(repository, lambda pulse: Repository(manager, bucket, prefix, pulse), progress)
         with _collecting(repository, collection):
             return collection.run(name)
@@ -119,7 +124,7 @@ def _collecting(repository: Repository, collection: "_Collection") -> Iterator[N
         has_ended = True
     finally:
         try:
-            collection.end()
+            collection.end(None if has_ended else _PATIENCE)
         except TRANSFER_ERRORS as error:
             text = f"no publish begins while {repository.bucket}/{repository.collecting} is there: {explain(error)}"
             if has_ended:
@@ -175,15 +180,25 @@ class _Collection:
             ) from self._failures[0]
         return Unpublished(name, found, len(unneeded), sum(entry.size or 0 for entry in unneeded))
 
-    def end(self) -> None:
-        """Remove our marker: unless it is another's by now, or the store may still remove an object for us."""
-        if not self._unanswered and self._is_ours():
+    def end(self, patience: float | None) -> None:
+        """Remove our marker: unless it is another's by now, or the store may still remove an object for us.
+
+        Args:
+            patience: Seconds after which a store that does not answer is given up; None for as long as it is tried.
+        """
+        end = time.monotonic() + (math.inf if patience is None else patience)
+
+        def pulse() -> None:
+            if time.monotonic() > end:
+                raise TimeoutError("the store does not answer")
+
+        if not self._unanswered and self._is_ours(self._pulsing(pulse)):
             self._repository.remove(self._repository.collecting)
 
     def _refuse_company(self) -> None:
         """Raise ReleaseBusyError if a publish may be running, or another removal."""
         repository = self._repository
-        if not self._is_ours():
+        if not self._is_ours(repository):
             raise ReleaseBusyError("another process has begun to remove what no release needs: leave it to that one")
         markers = (entry.key.removeprefix(repository.publishing) for entry in repository.entries(repository.publishing))
         if name := next(filter(None, markers), None):
@@ -192,9 +207,9 @@ class _Collection:
                 f"{repository.bucket}/{repository.publishing}{name} if it is certain that it is not running"
             )
 
-    def _is_ours(self) -> bool:
+    def _is_ours(self, repository: Repository) -> bool:
         try:
-            return self._repository.get(self._repository.collecting, len(self.token)) == self.token
+            return repository.get(repository.collecting, len(self.token)) == self.token
         except ClientError as error:
             if retry.status_of(error) != 404:
                 raise

@@ -125,7 +125,8 @@ def test_nothing_is_removed_if_the_list_of_releases_is_cut_off(moto_url, moto_bu
         exchange.answer(status, headers, cut)
 
     with ScriptedServer(moto_url) as server, CDNManager(CDNCredentials(server.url, *READER, *WRITER)) as manager:
-        server.fault("GET", None, None, None, cut_off)  # after our marker, those of publishes, and those of this name
+        # After a first listing, our marker, those of publishes, and those of this name.
+        server.fault("GET", None, None, None, None, cut_off)
         with pytest.raises(StoreProtocolError, match="listing is cut off"):
             unpublish(manager, moto_bucket, "v1", collect=True)
     assert keys() == before
@@ -309,9 +310,11 @@ def test_nothing_is_removed_if_progress_ends_the_call_early(moto_manager, moto_b
     assert keys() == before
 
 
+@pytest.mark.parametrize("is_dead", [False, True], ids=["for-once", "for-good"])
 def test_store_that_does_not_answer_when_manifests_are_read_does_not_delay_an_interrupt(
-    moto_url, moto_bucket, published, keys
+    moto_url, moto_bucket, published, keys, monkeypatch, is_dead
 ):
+    monkeypatch.setattr(collection, "_PATIENCE", 0.5 if is_dead else 60.0)
     published("v1", b"1")
     published("v2", b"2")
     before = keys()
@@ -327,12 +330,13 @@ def test_store_that_does_not_answer_when_manifests_are_read_does_not_delay_an_in
             raise KeyboardInterrupt
 
     with ScriptedServer(moto_url) as server, CDNManager(CDNCredentials(server.url, *READER, *WRITER)) as manager:
-        server.fault("GET", None, None, None, None, say_nothing)  # see above; the fourth is the list of releases
+        # See above; the fifth is the list of releases, and what follows the manifest is our marker.
+        server.fault("GET", *[None] * 5, say_nothing, *[lambda exchange: exchange.server.ended.wait(60)] * is_dead)
         begin = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             unpublish(manager, moto_bucket, "v1", collect=True, progress=progress)
         assert time.monotonic() - begin < 20  # it takes 1; the store would be waited for much longer
-    assert keys() == before
+    assert keys() - before == ({"collecting"} if is_dead else set())
 
 
 def test_marker_that_cannot_be_removed_is_an_error_although_all_else_is_done(moto_url, moto_bucket, published, keys):
@@ -353,6 +357,19 @@ def test_marker_that_cannot_be_removed_does_not_hide_why_nothing_else_was(
         with pytest.raises(ReleaseBusyError, match="'v2'"):
             unpublish(manager, moto_bucket, "v1", collect=True)
     assert any(f"no publish begins while {moto_bucket}/collecting is there" in line for line in log_lines())
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "SignatureDoesNotMatch"])
+def test_read_key_that_cannot_list_does_not_keep_publishes_from_beginning(
+    moto_url, moto_bucket, published, keys, code
+):
+    published("v1", b"1")
+    before = keys()
+    with ScriptedServer(moto_url) as server, CDNManager(CDNCredentials(server.url, *READER, *WRITER)) as manager:
+        server.fault("GET", *[answering(403, code)] * 5)
+        with pytest.raises(ClientError, match=code):
+            unpublish(manager, moto_bucket, "v1", collect=True)
+    assert keys() == before
 
 
 def test_read_key_that_may_not_list_does_not_keep_a_release(moto_url, moto_bucket, published, keys):
