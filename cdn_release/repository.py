@@ -109,10 +109,11 @@ class Repository:
         try:
             content = self.get(self.manifest_key(name), LARGEST)
         except ClientError as error:
-            if retry.status_of(error) not in (403, 404) or retry.code_of(error) == "NoSuchBucket":
+            is_forbidden = retry.is_forbidden(error)  # the answer for what is not there too, to a key that may not list
+            if not is_forbidden and (retry.status_of(error) != 404 or retry.code_of(error) == "NoSuchBucket"):
                 raise
             problem = f"there is no release {name!r} below {self.bucket}/{self.releases}"
-            if retry.status_of(error) == 403:  # the answer for what is not there too, to a key that may not list
+            if is_forbidden:
                 problem += f", or this key may not read it: {explain(error)}"
             raise ReleaseMissingError(problem) from error
         if content is None:
