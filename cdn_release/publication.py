@@ -1,5 +1,6 @@
 """Publishes a directory as a release: the contents first, the manifest, which makes it visible, last."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -124,12 +125,17 @@ class _Publication:
         if is_visible and not self._missing(contents, True) and self._is_signed(manifest, signature):
             if self._memory is not None or self._at.head(self._marker) is not None:
                 self._take_back()  # of a publish that was killed when it had done all else
+            if self._memory is not None:
+                log(f"{self._name!r} is published as far as this machine remembers: without a downloader key the store "
+                    "cannot be asked. If it was unpublished from another machine, unpublish it here too")  # fmt: skip
             return self._published(manifest, [], is_new=False)
         self._announce()  # only now it stays true what the store has
         is_visible = is_visible and self._is_visible(manifest, content)
         results = self._send(self._missing(contents, is_visible))
         self._account.enter(FINISHING)
         if signature is not None:
+            if is_visible:
+                log(f"{self._name!r} was published before: from now on it has the signature of this key, and no other")
             self._at.put(self._at.signature_key(self._name, manifest.sha256), signature)
         if not is_visible:
             self._show(content)
@@ -248,15 +254,16 @@ class _Publication:
         try:
             self._at.put(self._at.manifest_key(self._name), content, overwrite=False)
         except (ObjectExistsError, OutcomeUnknownError) as error:
+            found = None
             if self._at.can_read:
-                if self._at.manifest(self._name) == content:
-                    return  # another publish of the same was faster, or the answer to this one was lost
-                self._take_back()
-                raise self._exists("another release") from error
-            if isinstance(error, OutcomeUnknownError):
+                with contextlib.suppress(ReleaseMissingError):  # this key may not read it
+                    found = self._at.manifest(self._name)
+            if found == content:
+                return  # another publish of the same was faster, or the answer to this one was lost
+            if found is None and isinstance(error, OutcomeUnknownError):
                 raise
             self._take_back()
-            raise self._exists("a release, perhaps this one,") from error
+            raise self._exists("another release" if found else "a release, perhaps this one,") from error
 
     def _exists(self, what: str) -> ReleaseExistsError:
         return ReleaseExistsError(

@@ -132,7 +132,7 @@ def test_broken_publish_shows_nothing_and_goes_on(way):
     assert "publishing/v1" not in way.stored()
 
 
-def test_publisher_without_a_read_key_goes_on_and_does_not_send_the_same_again(way):
+def test_publisher_without_a_read_key_goes_on_and_does_not_send_the_same_again(way, log_lines):
     way.server.fault("PutObject", None, None, answering(403, "AccessDenied"))
     with pytest.raises(ClientError, match="AccessDenied"):
         way.publish("v1", FILES, way.writer, jobs=1)
@@ -140,6 +140,7 @@ def test_publisher_without_a_read_key_goes_on_and_does_not_send_the_same_again(w
     way.requests()
     assert way.publish("v1", FILES, way.writer).skipped
     assert way.requests() == [("DELETE", "publishing/v1")]  # of which it cannot know whether it is there
+    assert any("'v1' is published as far as this machine remembers" in line for line in log_lines())
 
 
 def test_publisher_without_a_read_key_does_not_rely_on_what_may_have_been_removed(way):
@@ -148,6 +149,21 @@ def test_publisher_without_a_read_key_does_not_rely_on_what_may_have_been_remove
     assert way.publish("v3", FILES, way.writer).sent == 4
     with pytest.raises(ReleaseExistsError, match="perhaps this one"):
         way.publish("v1", {"a": b"b"}, way.writer)
+    assert "publishing/v1" not in way.stored()
+
+
+def test_read_key_that_the_store_rejects_does_not_count_as_none(way):
+    way.server.fault("GET", answering(403, "SignatureDoesNotMatch"))
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        way.publish("v1", FILES)
+    assert way.stored() == []
+
+
+def test_release_that_the_read_key_may_not_read_is_not_changed(way):
+    way.publish("v1", FILES)
+    way.server.fault("GET", *[answering(403, "AccessDenied")] * 2)
+    with pytest.raises(ReleaseExistsError, match="perhaps this one"):
+        way.publish("v1", {"a": b"b"})
     assert "publishing/v1" not in way.stored()
 
 
