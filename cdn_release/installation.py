@@ -143,7 +143,7 @@ class _Installation:
     def run(self, content: bytes) -> Installed:
         """Bring the release, unless it is there. ``installing`` is held."""
         if self._is_here(content):
-            return self._installed([], 0, is_new=False)
+            return self._installed([], 0, 0, is_new=False)
         self._place.forget_missing()
         self._place.make_objects()
         self._staging.take_apart(self._manifest.files)
@@ -152,6 +152,7 @@ class _Installation:
             self._staging.lay_out()
             sources = self._supply.find()
             linked = sum(os.path.getsize(source.path) for source in sources.values() if not source.is_ours)
+            kept = sum(os.path.getsize(source.path) for source in sources.values() if source.is_ours)
             missing = self._supply.missing(sources)
             self._supply.ask(missing)
             self._require_room(missing, sources)
@@ -167,7 +168,7 @@ class _Installation:
             raise
         sync_directory(self._place.path)
         sync_directory(self._place.own)
-        return self._installed(results, linked, is_new=True)
+        return self._installed(results, linked, kept, is_new=True)
 
     def _is_here(self, content: bytes) -> bool:
         """Return True if this very release is in the directory, as far as one can see without reading it.
@@ -199,10 +200,10 @@ class _Installation:
                 f"{self._place.path!r} has {free} bytes of free space, and {needed} are needed: prune removes releases"
             )
 
-    def _installed(self, results: list[TransferResult], linked: int, is_new: bool) -> Installed:
+    def _installed(self, results: list[TransferResult], linked: int, kept: int, is_new: bool) -> Installed:
         manifest = self._manifest
         return Installed(
             manifest.name, manifest.sha256, Path(self._path), len(manifest.files), manifest.size,
-            sum(result.transferred for result in results), sum(result.resumed_from for result in results), linked,
-            not is_new, None,
+            sum(result.transferred for result in results), sum(result.resumed_from for result in results) + kept,
+            linked, not is_new, None,
         )  # fmt: skip
