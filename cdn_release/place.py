@@ -58,8 +58,11 @@ class Place:
         """Make the directory, and what is ours in it.
 
         Raises:
-            ReleaseError: Something that is not ours has its name.
+            ReleaseError: It is a release itself, or something that is not ours has the name of what is.
         """
+        parent, name = os.path.split(os.path.realpath(self.path))
+        if os.path.lexists(Place(parent)._manifest(name)):
+            raise ReleaseError(f"{self.path!r} is a release: give the directory that it is in, {parent!r}")
         _make(self.path, 0o777)
         _make(self.own, 0o700)
         self.require()
@@ -228,9 +231,12 @@ class Place:
         sync_directory(os.path.dirname(path))
 
     def remove_tree(self, path: str) -> None:
-        """Remove a directory of ours with all that is in it, if it is there."""
+        """Remove a directory of ours with all that is in it, if it is there; a link in its place, and only that."""
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
+            if os.path.islink(path):  # somebody has moved a release to another disk
+                os.unlink(path)
+            else:
+                shutil.rmtree(path)
 
     def _manifest(self, name: str) -> str:
         return os.path.join(self.own, "manifests", f"{name}.json")

@@ -198,6 +198,16 @@ def test_prune_keeps_the_current_release_and_those_before_it(installed):
     assert sorted(os.listdir(way.edge / ".cdn-release/manifests")) == ["v3.json"]
 
 
+def test_release_that_was_moved_and_linked_is_forgotten_and_stays_where_it_is(installed, folder):
+    way = installed("v1", "v2")
+    (way.edge / "v1").rename(folder / "moved")
+    (way.edge / "v1").symlink_to(folder / "moved")
+    assert prune(way.edge, 1) == ["v1"]
+    assert sorted(os.listdir(way.edge)) == [".cdn-release", "current", "v2"]
+    assert way.left_over() == []
+    assert (folder / "moved/config.json").read_bytes() == b"v1"
+
+
 def test_nothing_that_is_not_a_release_is_removed(installed):
     way = installed("v1", "v2")
     (way.edge / "mine").mkdir()

@@ -131,7 +131,8 @@ def test_broken_install_shows_nothing_and_goes_on(way, brought):
     assert way.current() == FILES
     assert not (way.edge / "v2").exists()
     assert way.left_over() == ["objects"] * brought
-    assert way.install("v2").transferred == (1 if brought else 100_001)
+    done = way.install("v2")
+    assert (done.transferred, done.resumed_from) == ((1, 100_000) if brought else (100_001, 0))
     assert way.current() == FILES | {"a": b"a", "weights.bin": b"W" * 100_000}
     assert way.left_over() == []
 
@@ -191,6 +192,21 @@ def test_refusal_says_that_the_release_may_be_missing(way):
     way.server.fault("GET", answering(403, "AccessDenied"))
     with pytest.raises(ReleaseMissingError, match="or this key may not read it: the store answered 403"):
         way.install("v1")
+
+
+def test_key_that_the_store_rejects_is_not_taken_for_a_missing_release(way):
+    way.server.fault("GET", answering(403, "InvalidAccessKeyId"))
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        way.install("v1")
+
+
+@pytest.mark.parametrize("into", ["v1", "current"])
+def test_release_is_not_installed_in_another(way, into):
+    way.publish("v1", FILES)
+    way.install("v1")
+    with pytest.raises(ReleaseError, match=r"/edge/(v1|current)' is a release: give the directory that it is in"):
+        install(way.reader, way.bucket, "v1", way.edge / into)
+    assert way.current() == FILES
 
 
 def test_missing_bucket_is_said_to_be_missing(way):
