@@ -41,7 +41,7 @@ DOWNLOAD = Direction(
 )
 
 # The same for a release, which is an upload or download of several files at a time.
-PUBLISH = UPLOAD._replace(verb="published", advice="the release is not visible; " + UPLOAD.advice)
+PUBLISH = UPLOAD._replace(verb="published", advice="the release is visible whole or not at all; " + UPLOAD.advice)
 INSTALL = DOWNLOAD._replace(
     verb="installed", advice="what was received is kept, and nothing else has changed: run the command again to resume"
 )

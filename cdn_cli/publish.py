@@ -22,7 +22,7 @@ def run(options: Namespace) -> int:
     check_release_name(options.name)
     if not os.path.isdir(directory):
         raise UsageError(f"{directory!r} is not a directory")
-    if options.sign is not None and not os.path.isfile(options.sign):
+    if options.sign is not None and not os.path.exists(options.sign):  # a pipe will do
         raise UsageError(f"there is no file {options.sign!r}")
     _refuse_secrets(directory, {
         configuration_path(options.config): "is the configuration file in use: this would publish the credentials",

@@ -161,3 +161,10 @@ def test_public_key_in_the_configuration_makes_a_signature_required(config, moto
     assert run("install", moto_bucket, "v1", "--into", "place") == 1
     assert "the release is not signed" in capsys.readouterr().err
     assert run("install", moto_bucket, "v2", "--into", "place") == 0
+    reading, writing = os.pipe()  # as for --sign <(decrypt)
+    os.write(writing, Path("key.pem").read_bytes())
+    os.close(writing)
+    assert run("publish", moto_bucket, "v1", "v1", "--sign", f"/dev/fd/{reading}") == 0
+    os.close(reading)
+    assert "'v1' was published before: from now on it has the signature of this key" in capsys.readouterr().err
+    assert run("install", moto_bucket, "v1", "--into", "place") == 0

@@ -1,6 +1,7 @@
 """Tests `cdn-manager releases`."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def test_manifest_that_cannot_be_read_is_a_failure_after_the_others(config, moto
     assert line.endswith("  v2")
     assert "releases/v1.json" in written.err
     assert "\x1b" not in written.err
+
+
+def test_output_that_ends_is_not_blamed_on_the_listing(config, moto_bucket, monkeypatch, capsys):
+    publish_files(moto_bucket, "v2", a=b"1")
+    capsys.readouterr()
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed:
+        monkeypatch.setattr("sys.stdout", closed)
+        run("releases", moto_bucket)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.portable
