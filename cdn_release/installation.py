@@ -12,11 +12,17 @@ from cdn_manager import CDNManager, TransferResult
 from cdn_release.account import Account
 from cdn_release.changes import Changes
 from cdn_release.current import make_current
-from cdn_release.errors import ManifestError, ReleaseDamagedError, ReleaseDoesNotFitError, ReleaseExistsError
+from cdn_release.errors import (
+    ManifestError,
+    ReleaseDamagedError,
+    ReleaseDoesNotFitError,
+    ReleaseExistsError,
+    SignatureError,
+)
 from cdn_release.manifest import FileEntry, Manifest, check_name
 from cdn_release.place import Place, sync_directory
 from cdn_release.repository import Repository
-from cdn_release.signature import LARGEST_SIGNATURE, check
+from cdn_release.signature import LARGEST_SIGNATURE, check, require_public_key
 from cdn_release.staging import Source, Staging
 from cdn_release.supply import Supply
 from cdn_release.verification import look_at
@@ -97,13 +103,19 @@ def install(
         ReleaseExistsError: Something else is at ``into/name``.
         ReleaseDamagedError: The release is here, and not whole.
         IntegrityError: A content is not what its digest says. Nothing was installed.
-        ValueError: ``sha256`` is not the hex form of a SHA-256.
+        ValueError: ``sha256`` is not the hex form of a SHA-256, or ``jobs`` is less than 1.
         CredentialMissingError: There is no read key.
 
     ``TRANSFER_ERRORS`` contains these but for ``ValueError``, and what ``CDNManager.fetch`` raises for a single file.
 
     Thread-safety: safe, also from several processes: one installs, the others wait.
     """
+    try:
+        if public_key is not None:
+            require_public_key(public_key)
+    except SignatureError:
+        del public_key  # tracebacks have a frame's variables
+        raise
     check_name(name)
     pinned = parse_sha256(sha256)
     account = Account(progress)

@@ -90,8 +90,9 @@ def publish(
         ObjectChangedError: A file changed meanwhile.
         SignatureError: The signing key cannot be used.
         CredentialMissingError: There is no write key.
+        ValueError: ``jobs`` is less than 1.
 
-    ``TRANSFER_ERRORS`` contains these, and what ``CDNManager.store`` raises for a single file.
+    ``TRANSFER_ERRORS`` contains these but for ``ValueError``, and what ``CDNManager.store`` raises for a single file.
 
     Thread-safety: safe, also for the same name: one of several different releases is published, the others fail.
     """

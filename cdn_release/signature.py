@@ -15,7 +15,7 @@ from cdn_release.errors import SignatureError
 if TYPE_CHECKING:  # it is an extra, and needed only where something is signed or has to be
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["LARGEST_SIGNATURE", "KeySource", "check", "load_signing_key", "sign"]
+__all__ = ["LARGEST_SIGNATURE", "KeySource", "check", "load_signing_key", "require_public_key", "sign"]
 
 LARGEST_SIGNATURE = 1024  # bytes; ours have 89
 _LARGEST_KEY = 64 << 10  # bytes; a real file has 119
@@ -73,6 +73,25 @@ def sign(content: bytes, key: KeySource) -> bytes:
     finally:
         del key
     return base64.b64encode(private_key.sign(_CONTEXT + content)) + b"\n"
+
+
+def require_public_key(public_key: str) -> None:
+    """Refuse what is no public key. It may be a private one, by mistake.
+
+    Args:
+        public_key: PEM of an Ed25519 public key, or the line of base64 in it.
+
+    Raises:
+        SignatureError: It is none.
+
+    Thread-safety: safe.
+    """
+    try:
+        problem = objection_to_public_key(public_key)
+    finally:
+        del public_key
+    if problem:
+        raise SignatureError(f"the public key {problem}")
 
 
 def check(content: bytes, signature: bytes | None, public_key: str) -> None:

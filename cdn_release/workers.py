@@ -81,10 +81,12 @@ def work_on(
     Args:
         items: The items, in the order in which they are begun.
         work: Takes an item and a ``Report``.
-        jobs: How many threads there may be.
+        jobs: How many threads there may be; at least one is needed.
         tell: Called in the calling thread with what was reported, and with 0 if nothing was for a while; its third
             argument is True if all threads are stuck. An exception in it, or Ctrl-C, ends everything.
     """
+    if jobs < 1:
+        raise ValueError("jobs must be at least 1")
     waiting = deque(enumerate(items))
     results: dict[int, Result] = {}
     news: SimpleQueue[_News] = SimpleQueue()

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from release_way import tree_of
 from scripted_server import answering
+from tracebacks import secrets_shown
 
 from cdn_manager import IntegrityError
 from cdn_release import (
@@ -345,6 +346,14 @@ def test_release_without_the_required_signature_is_not_fetched(way):
         way.install("v1", public_key=key)
     assert objects(way) == []
     assert not way.edge.exists()
+
+
+def test_private_key_in_place_of_the_public_one_is_refused_and_not_shown(way):
+    key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    with pytest.raises(SignatureError, match="is a private key") as caught:
+        way.install("v1", public_key=key)
+    assert not secrets_shown(caught.value, "c2VjcmV0")
+    assert way.requests() == []
 
 
 def test_interrupt_ends_the_install_and_keeps_what_has_arrived(way):
