@@ -175,6 +175,8 @@ class _Installation:
             self._place.keep_manifest(self._manifest.name, content)
             os.rename(self._place.staging, self._path)
         except BaseException:
+            if os.path.lexists(self._place.staging):  # then what has its name by now, if anything, is not the release
+                self._place.forget_manifest(self._manifest.name)
             self._staging.take_apart(self._manifest.files)
             self._place.remove_empty_objects()
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from release_way import tree_of
+from release_way import tree_of, write_tree
 from scripted_server import answering
 from tracebacks import secrets_shown
 
@@ -24,6 +24,7 @@ from cdn_release import (
     ReleaseMissingError,
     SignatureError,
     install,
+    prune,
     publish,
 )
 
@@ -199,6 +200,24 @@ def test_key_that_the_store_rejects_is_not_taken_for_a_missing_release(way):
     way.server.fault("GET", answering(403, "InvalidAccessKeyId"))
     with pytest.raises(ClientError, match="InvalidAccessKeyId"):
         way.install("v1")
+
+
+def test_what_appears_in_the_place_of_the_release_meanwhile_is_not_taken_for_it(way):
+    way.publish("v1", FILES)
+
+    def appear(exchange):
+        write_tree(way.edge / "v1", {"mine": b"mine"})
+        exchange.answer_as_usual()
+
+    way.server.fault("GET", None, appear)
+    with pytest.raises(OSError, match="not empty"):
+        way.install("v1")
+    with pytest.raises(ReleaseExistsError, match="was not installed by cdn-manager"):
+        way.install("v1")
+    way.publish("v2", FILES)
+    way.install("v2")
+    assert prune(way.edge, 1) == []
+    assert tree_of(way.edge / "v1") == {"mine": b"mine"}
 
 
 @pytest.mark.parametrize("into", ["v1", "current"])
