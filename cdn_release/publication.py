@@ -130,9 +130,13 @@ class _Publication:
                 log(f"{self._name!r} is published as far as this machine remembers: without a downloader key the store "
                     "cannot be asked. If it was unpublished from another machine, unpublish it here too")  # fmt: skip
             return self._published(manifest, [], is_new=False)
-        self._announce()  # only now it stays true what the store has
-        is_visible = is_visible and self._is_visible(manifest, content)
-        results = self._send(self._missing(contents, is_visible))
+        results: list[TransferResult] = []
+        for _ in range(2):
+            self._announce()  # only now it stays true what the store has
+            is_visible = is_visible and self._is_visible(manifest, content)
+            results += self._send(self._missing(contents, is_visible))
+            if self._memory is not None or self._at.head(self._marker) is not None:
+                break  # else another publish of this name has ended, and the release may have been removed since then
         self._account.enter(FINISHING)
         if signature is not None:
             if is_visible:

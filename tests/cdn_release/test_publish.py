@@ -182,6 +182,17 @@ def test_marker_of_another_publish_is_not_removed(way):
     assert way.stored() == ["collecting", "publishing/v1"]
 
 
+def test_content_that_was_removed_once_another_publish_of_the_name_had_ended_is_sent_again(way):
+    def end_and_unpublish(exchange):
+        exchange.answer_as_usual()
+        way.remove("publishing/v1")
+        way.remove(f"objects/{sha256(b'aa')}")
+
+    way.server.fault("PutObject", None, None, end_and_unpublish)  # the marker, then the larger content
+    assert way.publish("v1", {"a": b"aa", "b": b"b"}, jobs=1).sent == 3
+    assert set(way.stored()) == {f"objects/{sha256(one)}" for one in (b"aa", b"b")} | {"releases/v1.json"}
+
+
 def test_publish_does_not_begin_while_objects_are_removed(way):
     way.put("collecting", b"")
     with pytest.raises(ReleaseBusyError, match="unpublish --collect"):
