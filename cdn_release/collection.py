@@ -26,7 +26,7 @@ __all__ = ["Unpublished", "unpublish"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
-# Objects that are removed between two looks at whether that is still safe. A look costs two requests.
+# Objects that are removed between two looks at whether that is still safe. A look costs three requests.
 _REMOVED_UNSEEN = 256
 
 # Seconds in which our marker is removed after a failure or Ctrl-C, as long as an upload takes to abort what it began.
@@ -136,7 +136,8 @@ class _Collection:
     """One removal of what no release needs.
 
     A publish puts its marker, then looks for ours and gives up if it is there; we put ours, then look for theirs. So
-    one of the two always sees the other. Only a publish without a read key cannot look, so we look again and again.
+    one of the two always sees the other. Only a publish without a read key cannot look, so we look again and again: for
+    its marker, then for what it has published if it has ended.
 
     Args:
         repository: Where the releases are.
@@ -157,6 +158,7 @@ class _Collection:
         self._repository = repository
         self._pulsing = pulsing
         self._progress = Progress(progress)
+        self._known: set[str] | None = None  # names of the releases whose content stays; None until that is known
         self._failures: list[Exception] = []
         self._unanswered: set[str] = set()  # keys of objects that the store may still remove
 
@@ -165,13 +167,14 @@ class _Collection:
         repository = self._repository
         self._refuse_company()
         found, keys = _keys_of(repository, name)
-        names = (name_in(repository, entry.key) for entry in self._listed(repository.releases))
-        others = [other for other in names if other is not None and other != name]
-        needed: set[str] = set().union(*work_on(others, self._digests, AT_ONCE, self._tell))
+        others = self._names() - {name}
+        needed: set[str] = set().union(*work_on(sorted(others), self._digests, AT_ONCE, self._tell))
         unneeded = [entry for entry in self._listed(repository.objects) if self._may_go(entry.key, needed)]
+        self._known = {*others, name}
         self._refuse_company()
         for key in keys:
             self._remove(key)
+        self._known = others
         self._remove_objects(unneeded)
         if self._failures:
             raise ReleaseError(
@@ -196,7 +199,7 @@ class _Collection:
             self._repository.remove(self._repository.collecting)
 
     def _refuse_company(self) -> None:
-        """Raise ReleaseBusyError if a publish may be running, or another removal."""
+        """Raise ReleaseBusyError if a publish may be running, or has ended since we looked, or another removal runs."""
         repository = self._repository
         if not self._is_ours(repository):
             raise ReleaseBusyError("another process has begun to remove what no release needs: leave it to that one")
@@ -206,6 +209,13 @@ class _Collection:
                 f"a publish of {name!r} is running, or was killed: run it again, or remove "
                 f"{repository.bucket}/{repository.publishing}{name} if it is certain that it is not running"
             )
+        if self._known is not None and (new := self._names() - self._known):
+            raise ReleaseBusyError(f"{min(new)!r} was published meanwhile: run this again")
+
+    def _names(self) -> set[str]:
+        """Return the names of all releases."""
+        names = (name_in(self._repository, entry.key) for entry in self._listed(self._repository.releases))
+        return {name for name in names if name is not None}
 
     def _is_ours(self, repository: Repository) -> bool:
         try:

@@ -1,5 +1,6 @@
 """Tests by hundreds of cases that removing content harms no release, whatever is published meanwhile."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -40,15 +41,15 @@ class Bucket:
                 manifest = Manifest.parse(content, key.removeprefix("releases/").removesuffix(".json"))
                 assert {f"objects/{file.sha256}" for file in manifest.files} <= self.objects.keys(), key
 
-    def publish(self, name, contents):
-        """Publish a release as `publish` does, one request a step."""
+    def publish(self, name, contents, looks=True):
+        """Publish a release as `publish` does, one request a step; without a read key, it does not look."""
         files = [FileEntry(f"{index}", 1, digest(content), 0o644) for index, content in enumerate(contents)]
         self.objects[f"publishing/{name}"] = b""
         yield
-        if "collecting" not in self.objects:
+        if not looks or "collecting" not in self.objects:
             yield
             for content in contents:
-                if f"objects/{digest(content)}" not in self.objects:
+                if not looks or f"objects/{digest(content)}" not in self.objects:
                     yield
                     self.objects[f"objects/{digest(content)}"] = content
                 yield
@@ -151,3 +152,15 @@ def test_publish_that_cannot_look_is_seen_if_it_begins_before_the_first_removal(
     with pytest.raises(ReleaseBusyError, match="'v2'"):
         take_back(bucket, "v1")
     assert bucket.objects == {**before, "publishing/v2": b""}
+
+
+@pytest.mark.parametrize("request_before", range(9))
+def test_publish_that_cannot_look_is_seen_if_it_has_ended_before_the_first_removal(request_before):
+    """One without a read key, whose marker is gone when the removal looks for it."""
+    bucket = Bucket([0] * request_before + [9])
+    list(bucket.publish("v1", [b"a", b"b"]))
+    bucket.others = [bucket.publish("v2", [b"a"], looks=False)]
+    with contextlib.suppress(ReleaseBusyError):
+        take_back(bucket, "v1")
+    assert not bucket.others
+    bucket.check()
