@@ -44,6 +44,10 @@ class Memory:
         """Return True if this content was stored by a publish of this release that has not ended."""
         return sha256 in self._stored
 
+    def doubt(self) -> None:
+        """Do not rely on what was stored by a publish that has not ended: it may have been removed."""
+        self._stored = frozenset()
+
     def note(self, stored: Sequence[str], at_once: bool = False) -> None:
         """Take note of all contents that this publish has stored so far, at least once a second."""
         if at_once or time.monotonic() - self._written > _PAUSE:

@@ -189,9 +189,18 @@ class _Publication:
 
     def _announce(self) -> None:
         """Keep ``unpublish`` from removing what this publish needs."""
-        was_there = self._memory is None and self._at.head(self._marker) is not None
+        if self._memory is not None:
+            try:
+                self._at.put(self._marker, b"", overwrite=False)
+            except ObjectExistsError:
+                return
+            except OutcomeUnknownError:
+                pass
+            self._memory.doubt()  # nothing kept what an earlier call has stored from being removed
+            return
+        was_there = self._at.head(self._marker) is not None
         self._at.put(self._marker, b"")
-        if self._memory is None and self._at.head(self._at.collecting) is not None:
+        if self._at.head(self._at.collecting) is not None:
             if not was_there:  # else it may be that of another publish, which still needs it
                 self._take_back()
             raise ReleaseBusyError(

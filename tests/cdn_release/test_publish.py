@@ -167,6 +167,18 @@ def test_release_that_the_read_key_may_not_read_is_not_changed(way):
     assert "publishing/v1" not in way.stored()
 
 
+def test_publisher_without_a_read_key_sends_again_what_its_marker_has_not_kept(way):
+    """Somebody has removed the marker, and then the objects, of a publish that did not end."""
+    way.server.fault("PutObject", None, None, answering(403, "AccessDenied"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        way.publish("v1", FILES, way.writer, jobs=1)
+    for key in way.stored():
+        way.remove(key)
+    assert way.publish("v1", FILES, way.writer).sent == 4
+    way.install("v1")
+    assert way.current() == FILES
+
+
 def test_marker_that_a_killed_publish_left_is_removed_by_the_next(way):
     way.publish("v1", FILES)
     way.put("publishing/v1", b"")
