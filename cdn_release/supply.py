@@ -47,7 +47,7 @@ class Supply:
         """Remove what interrupted installs have brought, and this one does not want."""
         stems = {Partial(Target.of(self._content(sha256))).stem for sha256 in self._wanted}
         for name in os.listdir(self._place.objects):
-            if name not in self._wanted and not any(map(name.startswith, stems)):
+            if name not in self._wanted and os.path.splitext(name)[0] not in stems:
                 os.unlink(os.path.join(self._place.objects, name))
 
     def missing(self, sources: dict[str, Source]) -> list[FileEntry]:
