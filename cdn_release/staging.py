@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from cdn_engine import _disk
@@ -172,7 +172,7 @@ class Staging:
                 return
         shutil.copyfile(source.path, path, follow_symlinks=False)
 
-    def _settle(self, files: Iterable[FileEntry]) -> None:
+    def _settle(self, files: Sequence[FileEntry]) -> None:
         """Give files their permissions, and bring them to the disk."""
         with contextlib.ExitStack() as opened:
             descriptors = []
@@ -182,9 +182,18 @@ class Staging:
                 descriptors.append(descriptor)
                 if _mode(os.fstat(descriptor)) != file.mode:
                     _change_mode(descriptor if os.chmod in os.supports_fd else self._path(file), file.mode)
-            for failure in _disk.sync_all(descriptors):
-                if failure is not None:
-                    raise failure
+            failures = _disk.sync_all(descriptors)
+        lost = [(file, failure) for file, failure in zip(files, failures, strict=True) if failure is not None]
+        if lost:
+            self._drop({file.sha256 for file, _ in lost})
+            first, failure = lost[0]
+            raise OSError(failure.errno, failure.strerror, self._path(first))
+
+    def _drop(self, digests: set[str]) -> None:
+        """Remove contents that did not reach the disk. Asked again, the system would say that they did."""
+        for file in self._manifest.files:
+            if file.sha256 in digests:
+                os.unlink(self._path(file))
 
 
 def _ways(path: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -26,6 +27,7 @@ from cdn_release import (
     install,
     prune,
     publish,
+    staging,
 )
 
 FILES = {"config.json": b"{}", "weights.bin": b"w" * 100_000, "deep/er/tokenizer": b"t", "copy": b"{}", "empty": b""}
@@ -137,6 +139,21 @@ def test_broken_install_shows_nothing_and_goes_on(way, brought):
     assert (done.transferred, done.resumed_from) == ((1, 100_000) if brought else (100_001, 0))
     assert way.current() == FILES | {"a": b"a", "weights.bin": b"W" * 100_000}
     assert way.left_over() == []
+
+
+def test_content_that_did_not_reach_the_disk_is_fetched_again(way, monkeypatch):
+    """The system tells of it once: asked again, it says that all is well."""
+    way.publish("v1", {"a": b"w" * 100_000, "b": b"x", "z": b"w" * 100_000})
+
+    def fail(descriptors):
+        return [OSError(errno.EIO, os.strerror(errno.EIO)), *[None] * (len(descriptors) - 1)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "_disk", SimpleNamespace(sync_all=fail))
+        with pytest.raises(OSError, match=r"Input/output error: '.*/staging/a'"):
+            way.install("v1")
+    assert way.install("v1").transferred == 100_000
+    assert way.current() == {"a": b"w" * 100_000, "b": b"x", "z": b"w" * 100_000}
 
 
 @pytest.mark.parametrize("has_metadata", [True, False])
