@@ -1,5 +1,7 @@
 """Installs a release: all of it, verified and on the disk, before anyone sees any of it."""
 
+import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -121,11 +123,12 @@ def install(
     account = Account(progress)
     at = Repository(manager, bucket, prefix, account.pulse)
     content = at.manifest(name)
-    manifest = Manifest.parse(content, name)
-    if pinned not in (None, manifest.sha256):
-        raise ManifestError(f"the release {name!r} at the store is {manifest.sha256}, and not {pinned}")
+    identity = hashlib.sha256(content).hexdigest()
+    if pinned not in (None, identity):
+        raise ManifestError(f"the release {name!r} at the store is {identity}, and not {pinned}")
     if public_key is not None:
-        check(content, at.signature(name, manifest.sha256, LARGEST_SIGNATURE), public_key)
+        check(content, at.signature(name, identity, LARGEST_SIGNATURE), public_key)
+    manifest = Manifest.parse(content, name)  # not before it is known to be the right one, as far as one can
     account.size = sum(file.size for file in manifest.contents)
     place = Place(into)
     place.create()

@@ -374,6 +374,15 @@ def test_names_that_are_one_here_are_refused_before_anything_is_fetched(way, mon
     assert objects(way) == []
 
 
+def test_manifest_that_is_not_the_right_one_is_not_even_read(way):
+    """What reads it may have faults, which only those should be able to use who may publish."""
+    way.put("releases/v1.json", b"no manifest")
+    with pytest.raises(SignatureError):
+        way.install("v1", public_key="MCowBQYDK2VwAyEA" + "A" * 43 + "=")
+    with pytest.raises(ManifestError, match="and not aaaa"):
+        way.install("v1", sha256="a" * 64)
+
+
 def test_release_without_the_required_signature_is_not_fetched(way):
     way.publish("v1", FILES)
     way.requests()
