@@ -96,6 +96,9 @@ class Place:
 
     @contextlib.contextmanager
     def _locked(self, name: str, pulse: Callable[[], object]) -> Iterator[None]:
+        # Where others may write too, somebody may have made it, with links in it to what he may not write himself.
+        if hasattr(os, "geteuid") and os.stat(self.own).st_uid not in (os.geteuid(), os.stat(self.path).st_uid):
+            raise ReleaseError(f"{self.own!r} is another user's: run this as that user, or move it away")
         path = os.path.join(self.own, name)
         with FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), _PRIVATE), "r+") as file:
             began, said = time.monotonic(), False
@@ -194,6 +197,7 @@ class Place:
 
     def point_to(self, name: str) -> None:
         """Make a release the current one, in one step. Needs ``changing``."""
+        sync_directory(self.path)  # the release, which a killed process may have put there
         new = os.path.join(self.own, _CURRENT)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
@@ -202,7 +206,7 @@ class Place:
                 raise OSError(errno.EPERM, os.strerror(errno.EPERM))
             os.symlink(name, new)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in _NO_LINKS or (os.name != "nt" and os.path.islink(self._link)):
                 raise
             self.write(new, f"{name}\n".encode())
         os.replace(new, self._link)
@@ -253,9 +257,9 @@ def sync_directory(path: str) -> None:
 
 def _make(path: str, mode: int) -> None:
     """Make a directory, and those on the way to it, if they are missing, and be sure that they are on the disk."""
-    if os.path.isdir(path):
-        return
     parent = os.path.dirname(path)
+    if os.path.isdir(path) or parent == path:  # on Windows, a drive may be missing
+        return
     _make(parent, 0o777)
     with contextlib.suppress(FileExistsError):  # of another process; or of a file, which the next step names
         os.mkdir(path, mode)

@@ -25,8 +25,11 @@ from cdn_release import (
     ReleaseMissingError,
     SignatureError,
     install,
+    installation,
+    place,
     prune,
     publish,
+    rollback,
     staging,
 )
 
@@ -300,6 +303,35 @@ def test_current_that_is_not_ours_is_not_touched(way, kind):
     with pytest.raises(ReleaseError, match="does not lead to a release"):
         way.install("v1")
     assert objects(way) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as two users")
+def test_links_that_another_user_has_put_there_are_not_followed(way, tmp_path):
+    """In a directory where all may write."""
+    way.publish("v1", FILES)
+    (tmp_path / "precious").write_bytes(b"p")
+    (way.edge / ".cdn-release").mkdir(parents=True)
+    (way.edge / ".cdn-release/objects").symlink_to(tmp_path)
+    os.chown(way.edge / ".cdn-release", 12345, -1)
+    for call in (lambda: way.install("v1"), lambda: prune(way.edge, 1), lambda: rollback(way.edge)):
+        with pytest.raises(ReleaseError, match="another user's"):
+            call()
+    assert (tmp_path / "precious").exists()
+
+
+def test_link_is_not_replaced_by_a_file_if_links_are_suddenly_refused(way, monkeypatch):
+    """What is below ``current`` would be gone for all who look there."""
+    for name in ("v1", "v2"):
+        way.publish(name, {"a": name.encode()})
+    way.install("v1")
+
+    def refuse(*_):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    with pytest.raises(PermissionError):
+        way.install("v2")
+    assert way.current() == {"a": b"v1"}
 
 
 def test_damaged_file_of_another_release_is_not_taken_over(way):
