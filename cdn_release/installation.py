@@ -138,7 +138,8 @@ def install(
         brought = _Installation(at, place, manifest, jobs, account).run(content)
         with place.changing(account.pulse):
             changes = make_current(place, name, is_installed=True)
-        place.remove_tree(place.objects)
+        for left in (place.objects, place.staging):  # by an interrupted install too, if this release was here
+            place.remove_tree(left)
     if changes is not None and on_change is not None:
         on_change(changes)
     return brought._replace(changes=changes)
@@ -178,10 +179,11 @@ class _Installation:
             self._place.keep_manifest(self._manifest.name, content)
             os.rename(self._place.staging, self._path)
         except BaseException:
-            if os.path.lexists(self._place.staging):  # then what has its name by now, if anything, is not the release
-                self._place.forget_manifest(self._manifest.name)
-            self._staging.take_apart(self._manifest.files)
-            self._place.remove_empty_objects()
+            with contextlib.suppress(OSError):  # the next install does it, and says why it cannot
+                if os.path.lexists(self._place.staging):  # what has its name by now, if anything, is not the release
+                    self._place.forget_manifest(self._manifest.name)
+                self._staging.take_apart(self._manifest.files)
+                self._place.remove_empty_objects()
             raise
         sync_directory(self._place.path)
         sync_directory(self._place.own)

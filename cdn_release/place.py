@@ -226,7 +226,7 @@ class Place:
 
     def write(self, path: str, content: bytes) -> None:
         """Replace a file of ours at once, and be sure that it is on the disk."""
-        new = f"{path}.new"
+        new = os.path.join(os.path.dirname(path), "new")  # one name, so that kills do not leave more and more
         with open(new, "wb") as file:
             file.write(content)
             file.flush()

@@ -1,7 +1,9 @@
 """What can be done with releases that are installed: verify, roll back, prune, all without the store."""
 
+import errno
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from cdn_release import (
     ReleaseError,
     ReleaseMissingError,
     current,
+    place,
     prune,
     rollback,
     verify,
@@ -222,6 +225,31 @@ def test_prune_that_was_interrupted_is_finished(installed):
     assert prune(way.edge, 2) == []
     assert way.left_over() == []
     assert sorted(os.listdir(way.edge / ".cdn-release/manifests")) == ["v2.json", "v3.json"]
+
+
+def test_release_that_was_moved_and_linked_is_pruned_and_stays_where_it_was_moved(installed, tmp_path):
+    """To another disk, perhaps."""
+    way = installed("v1", "v2")
+    (way.edge / "v1").rename(tmp_path / "moved")
+    (way.edge / "v1").symlink_to(tmp_path / "moved")
+    assert prune(way.edge, 1) == ["v1"]
+    assert way.left_over() == []
+    assert (tmp_path / "moved").is_dir()
+
+
+def test_interrupted_writes_leave_no_more_and_more(installed, monkeypatch):
+    way = installed("v1")
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for name in ("v2", "v3"):
+        way.publish(name, {"a": name.encode()})
+        with monkeypatch.context() as patch:
+            patch.setattr(place, "_disk", SimpleNamespace(sync=fail))
+            with pytest.raises(OSError, match="Input/output error"):
+                way.install(name)
+    assert sorted(os.listdir(way.edge / ".cdn-release/manifests")) == ["new", "v1.json"]
 
 
 def test_at_least_the_current_release_is_kept(installed):

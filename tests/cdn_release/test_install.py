@@ -159,6 +159,53 @@ def test_content_that_did_not_reach_the_disk_is_fetched_again(way, monkeypatch):
     assert way.current() == {"a": b"w" * 100_000, "b": b"x", "z": b"w" * 100_000}
 
 
+def test_release_is_on_the_disk_before_current_leads_to_it_also_if_a_killed_install_has_put_it_there(way, monkeypatch):
+    way.publish("v1", {"a": b"a"})
+
+    def die(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(installation, "sync_directory", die)
+        with pytest.raises(KeyboardInterrupt):
+            way.install("v1")
+    assert (way.edge / "v1").exists()
+    done = []
+    real_sync, real_replace = place.sync_directory, os.replace
+    monkeypatch.setattr(place, "sync_directory", lambda path: (done.append(str(path)), real_sync(path)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (done.append(f"-> {new}"), real_replace(old, new)))
+    way.install("v1")
+    moved = done.index(f"-> {way.edge}/current")
+    assert str(way.edge) in done[:moved]
+    assert str(way.edge) in done[moved:]
+
+
+def test_what_an_interrupted_install_has_left_is_removed_by_one_of_what_is_here(way, monkeypatch):
+    way.publish("v1", FILES)
+    way.install("v1")
+    for name in ("objects", "staging"):
+        (way.edge / ".cdn-release" / name).mkdir()
+        (way.edge / ".cdn-release" / name / "rest").write_bytes(b"r")
+    assert way.install("v1").skipped
+    assert way.left_over() == []
+
+
+def test_failure_to_clean_up_does_not_hide_why_the_install_has_failed(way, monkeypatch):
+    way.publish("v1", FILES)
+    way.server.fault("GET", None, answering(403, "AccessDenied"))
+
+    def fail(path):
+        raise OSError(errno.EIO if os.path.exists(path) else errno.ENOENT, "said the file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", fail)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            way.install("v1")
+    way.install("v1")
+    assert way.current() == FILES
+    assert way.left_over() == []
+
+
 @pytest.mark.parametrize("has_metadata", [True, False])
 def test_content_that_is_not_what_its_digest_says_is_never_installed(way, has_metadata):
     way.publish("v1", FILES)
