@@ -15,6 +15,7 @@ from cdn_engine.upload.unchanged import forget
 from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import TICK, Attempt
 from cdn_engine.wire.deadline import Deadline
+from cdn_engine.wire.keys import NotRenewed
 from cdn_manager import CDNManager, CredentialMissingError
 from cdn_release.errors import ManifestError, ReleaseMissingError
 from cdn_release.manifest import LARGEST, check_name
@@ -109,11 +110,10 @@ class Repository:
         try:
             content = self.get(self.manifest_key(name), LARGEST)
         except ClientError as error:
-            is_forbidden = retry.is_forbidden(error)  # the answer for what is not there too, to a key that may not list
-            if not is_forbidden and (retry.status_of(error) != 404 or retry.code_of(error) == "NoSuchBucket"):
+            if not _is_absence(error):
                 raise
             problem = f"there is no release {name!r} below {self.bucket}/{self.releases}"
-            if is_forbidden:
+            if retry.is_forbidden(error):  # the answer for what is not there too, to a key that may not list
                 problem += f", or this key may not read it: {explain(error)}"
             raise ReleaseMissingError(problem) from error
         if content is None:
@@ -131,13 +131,16 @@ class Repository:
         try:
             return self.get(self.signature_key(name, sha256), most)
         except ClientError as error:
-            if retry.status_of(error) not in (403, 404):
+            if not _is_absence(error):
                 raise
             return None
 
     def get(self, key: str, most: int) -> bytes | None:
         """Return the content of an object; None if it has more bytes than ``most``."""
-        return read_object(RemoteObject(self.reader.store, self.bucket, key, {}), most, self._pulse)
+        try:
+            return read_object(RemoteObject(self.reader.store, self.bucket, key, {}), most, self._pulse)
+        except NotRenewed as error:
+            raise error.reason from error.reason.__cause__
 
     def head(self, key: str, pulse: Callable[[], object] | None = None) -> dict[str, Any] | None:
         """Return what the store says of an object; None if there is none, as far as the read key may see.
@@ -157,8 +160,10 @@ class Repository:
         remote = RemoteObject(self.reader.store, self.bucket, key, {})
         try:
             return remote.head(Deadline(None), wait, "", lambda: Attempt(pulse=tell))
+        except NotRenewed as error:
+            raise error.reason from error.reason.__cause__
         except ClientError as error:
-            if (retry.status_of(error) or 0) >= 500:
+            if not _is_absence(error):
                 raise
             return None
 
@@ -186,3 +191,10 @@ class Repository:
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Yield the objects whose keys begin with a prefix."""
         return list_objects(self.reader.store, self.bucket, prefix)
+
+
+def _is_absence(error: ClientError) -> bool:
+    """Return True if there is no such object, as far as the key may see; False if the key itself is refused."""
+    if retry.status_of(error) == 404:
+        return retry.code_of(error) != "NoSuchBucket"
+    return retry.is_forbidden(error)

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
+from local_store import READER
 from release_way import tree_of, write_tree
 from scripted_server import answering
 from tracebacks import secrets_shown
 
-from cdn_manager import IntegrityError
+from cdn_manager import CDNCredentials, CDNManager, IntegrityError
 from cdn_release import (
     FileEntry,
     Manifest,
@@ -294,6 +295,18 @@ def test_release_is_not_installed_in_another(way, into):
     with pytest.raises(ReleaseError, match=r"/edge/(v1|current)' is a release: give the directory that it is in"):
         install(way.reader, way.bucket, "v1", way.edge / into)
     assert way.current() == FILES
+
+
+def test_what_refresh_raises_ends_an_install(way):
+    def refresh():
+        raise InterruptedError("no fresh keys")
+
+    way.server.fault("GET", answering(403, "ExpiredToken"))
+    with (
+        CDNManager(CDNCredentials(way.server.url, *READER, None, None), refresh=refresh) as reader,
+        pytest.raises(InterruptedError),
+    ):
+        install(reader, way.bucket, "v1", way.edge)
 
 
 def test_missing_bucket_is_said_to_be_missing(way):

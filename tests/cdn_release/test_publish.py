@@ -212,6 +212,14 @@ def test_publish_does_not_begin_while_objects_are_removed(way):
     assert way.stored() == ["collecting"]
 
 
+def test_answer_that_says_nothing_about_a_removal_does_not_say_that_there_is_none(way):
+    """AWS answers 400 to a HEAD with expired keys."""
+    way.server.fault("HEAD", None, answering(400))
+    with pytest.raises(ClientError, match="400"):
+        way.publish("v1", FILES)
+    assert way.stored() == ["publishing/v1"]
+
+
 def test_marker_that_may_not_be_removed_is_only_logged(way, caplog):
     caplog.set_level(logging.INFO, "cdn_manager")
     way.server.fault("AbortMultipartUpload", answering(403, "AccessDenied"))  # what a DELETE is called there
