@@ -23,6 +23,8 @@ _IMPOSSIBLE_NAMES = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOEN
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
+_WINDOWS = os.name == "nt"
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -177,11 +179,11 @@ class Staging:
         with contextlib.ExitStack() as opened:
             descriptors = []
             for file in files:
-                descriptor = os.open(self._path(file), os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+                descriptor = os.open(self._path(file), os.O_RDWR if _WINDOWS else os.O_RDONLY)
                 opened.callback(os.close, descriptor)
                 descriptors.append(descriptor)
                 if _mode(os.fstat(descriptor)) != file.mode:
-                    _change_mode(descriptor if os.chmod in os.supports_fd else self._path(file), file.mode)
+                    _change_mode(descriptor, file.mode)
             failures = _disk.sync_all(descriptors)
         lost = [(file, failure) for file, failure in zip(files, failures, strict=True) if failure is not None]
         if lost:
@@ -207,5 +209,7 @@ def _mode(status: os.stat_result) -> int:
 
 
 def _change_mode(file: str | int, mode: int) -> None:
-    with contextlib.suppress(PermissionError, NotImplementedError):  # of file systems that keep no permissions
+    if _WINDOWS:  # all it has is a mark that forbids writing, and also removing
+        return
+    with contextlib.suppress(PermissionError):  # of file systems that keep no permissions
         os.chmod(file, mode)

@@ -79,6 +79,16 @@ def test_permissions_are_those_of_the_publisher(way):
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (way.edge / "v1").iterdir()} == modes
 
 
+def test_permissions_are_left_alone_on_windows(way, monkeypatch):
+    """A file that must not be written could not be removed, by prune for example."""
+    folder = way.model({"data": b"y"})
+    (folder / "data").chmod(0o444)
+    publish(way.publisher, way.bucket, folder, "v1")
+    monkeypatch.setattr(staging, "_WINDOWS", True)
+    way.install("v1")
+    assert (way.edge / "v1/data").stat().st_mode & 0o200
+
+
 def test_update_fetches_what_changed_and_nothing_else(way):
     way.publish("v1", FILES)
     way.install("v1")
