@@ -82,9 +82,10 @@ def make_current(place: Place, name: str, is_installed: bool = False) -> Changes
     if is_installed or name not in history:
         end = history.index(before) + 1 if before in history else len(history)
         place.keep_history([*(one for one in history[:end] if one != name), name])
-    place.point_to(name)
     old = None if before is None else (Path(place.release(before)), place.manifest(before))
-    return changes_between(old, (Path(path), manifest))
+    changes = changes_between(old, (Path(path), manifest))
+    place.point_to(name)  # last, so that no failure keeps what has changed from being told
+    return changes
 
 
 def _previous(place: Place) -> str:

@@ -139,7 +139,8 @@ def install(
         with place.changing(account.pulse):
             changes = make_current(place, name, is_installed=True)
         for left in (place.objects, place.staging):  # by an interrupted install too, if this release was here
-            place.remove_tree(left)
+            with contextlib.suppress(OSError):  # the next install removes it; ``current`` has moved, and that is told
+                place.remove_tree(left)
     if changes is not None and on_change is not None:
         on_change(changes)
     return brought._replace(changes=changes)

@@ -116,6 +116,19 @@ def test_changes_are_told_after_current_has_moved(way):
     assert len(seen) == 1
 
 
+def test_changes_are_told_whatever_fails_after_current_has_moved(way, monkeypatch):
+    """The next call would find nothing to change, and tell of nothing."""
+    way.publish("v1", FILES)
+
+    def fail(path):
+        raise OSError(errno.EIO if os.path.exists(path) else errno.ENOENT, "said the file system")
+
+    monkeypatch.setattr("shutil.rmtree", fail)
+    seen = []
+    way.install("v1", on_change=seen.append)
+    assert [changes.new for changes in seen] == [way.edge / "v1"]
+
+
 def test_release_that_is_here_is_not_brought_again(way):
     way.publish("v1", FILES)
     first = way.install("v1")
