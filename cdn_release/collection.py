@@ -17,9 +17,9 @@ from cdn_engine.phases import Progress
 from cdn_engine.wire import retry
 from cdn_manager import TRANSFER_ERRORS, CDNManager
 from cdn_release.errors import ReleaseBusyError, ReleaseError
-from cdn_release.listing import AT_ONCE, name_in, read_manifest
+from cdn_release.listing import name_in, read_manifest
 from cdn_release.memory import Memory
-from cdn_release.repository import Repository
+from cdn_release.repository import ASKED_AT_ONCE, Repository
 from cdn_release.workers import Report, work_on
 
 __all__ = ["Unpublished", "unpublish"]
@@ -168,7 +168,7 @@ class _Collection:
         self._refuse_company()
         found, keys = _keys_of(repository, name)
         others = self._names() - {name}
-        needed: set[str] = set().union(*work_on(sorted(others), self._digests, AT_ONCE, self._tell))
+        needed: set[str] = set().union(*work_on(sorted(others), self._digests, ASKED_AT_ONCE, self._tell))
         unneeded = [entry for entry in self._listed(repository.objects) if self._may_go(entry.key, needed)]
         self._known = {*others, name}
         self._refuse_company()
@@ -254,7 +254,7 @@ class _Collection:
         for first in range(0, len(entries), _REMOVED_UNSEEN):
             if first:
                 self._refuse_company()
-            work_on(entries[first : first + _REMOVED_UNSEEN], remove, AT_ONCE, self._tell)
+            work_on(entries[first : first + _REMOVED_UNSEEN], remove, ASKED_AT_ONCE, self._tell)
 
     def _remove(self, key: str) -> None:
         self._unanswered.add(key)

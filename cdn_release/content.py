@@ -14,7 +14,9 @@ from cdn_manager import ObjectChangedError
 from cdn_release.errors import ReleaseError
 from cdn_release.manifest import MOST_FILES, FileEntry
 
-__all__ = ["digest_of", "entry_of", "find_files", "fold"]
+__all__ = ["READ_AT_ONCE", "digest_of", "entry_of", "find_files", "fold"]
+
+READ_AT_ONCE = 2  # files: while one waits for the disk, the other is hashed
 
 _BLOCK = 1 << 20  # bytes
 _MOST_NAMED = 10  # problems in one message

@@ -10,11 +10,9 @@ from cdn_engine.pool import for_each
 from cdn_manager import CDNManager
 from cdn_release.errors import ManifestError, ReleaseError, ReleaseMissingError
 from cdn_release.manifest import Manifest
-from cdn_release.repository import Repository
+from cdn_release.repository import ASKED_AT_ONCE, Repository
 
-__all__ = ["AT_ONCE", "Release", "name_in", "read_manifest", "releases"]
-
-AT_ONCE = 16  # requests for small objects: they wait for the store, not for the network
+__all__ = ["Release", "name_in", "read_manifest", "releases"]
 
 _MANIFEST = ".json"
 
@@ -91,7 +89,7 @@ def _described(repository: Repository, entries: Iterator[Entry]) -> Iterator[Rel
     found = ((name, modified) for name, modified in named if name is not None)
     broken: list[ReleaseError] = []
     call: Future[Release]
-    for _, call in for_each(describe, found, AT_ONCE):
+    for _, call in for_each(describe, found, ASKED_AT_ONCE):
         try:
             yield call.result()
         except ReleaseError as error:

@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from io import FileIO
 
 from cdn_engine import _disk
@@ -82,17 +83,13 @@ class Place:
         if not stat.S_ISDIR(status.st_mode):
             raise ReleaseError(f"{self.own!r} is not the directory that is needed here: move it away")
 
-    @contextlib.contextmanager
-    def installing(self, pulse: Callable[[], object]) -> Iterator[None]:
+    def installing(self, pulse: Callable[[], object]) -> AbstractContextManager[None]:
         """Keep other processes from putting a release together here, and from removing any, within the block."""
-        with self._locked("installing", pulse):
-            yield
+        return self._locked("installing", pulse)
 
-    @contextlib.contextmanager
-    def changing(self, pulse: Callable[[], object]) -> Iterator[None]:
+    def changing(self, pulse: Callable[[], object]) -> AbstractContextManager[None]:
         """Keep other processes from moving ``current`` within the block, which is short."""
-        with self._locked("lock", pulse):
-            yield
+        return self._locked("lock", pulse)
 
     @contextlib.contextmanager
     def _locked(self, name: str, pulse: Callable[[], object]) -> Iterator[None]:

@@ -15,18 +15,15 @@ from cdn_engine.upload.journal import bytes_kept
 from cdn_engine.wire import retry
 from cdn_manager import CDNManager, ObjectChangedError, ObjectExistsError, OutcomeUnknownError, TransferResult
 from cdn_release.account import Account
-from cdn_release.content import entry_of, find_files
+from cdn_release.content import READ_AT_ONCE, entry_of, find_files
 from cdn_release.errors import ReleaseBusyError, ReleaseExistsError, ReleaseMissingError
 from cdn_release.manifest import FileEntry, Manifest, check_name
 from cdn_release.memory import Memory
-from cdn_release.repository import Repository
+from cdn_release.repository import ASKED_AT_ONCE, Repository
 from cdn_release.signature import KeySource, load_signing_key, sign
 from cdn_release.workers import Report, Transferring, work_on
 
 __all__ = ["Published", "publish"]
-
-_HASHED_AT_ONCE = 2
-_ASKED_AT_ONCE = 16
 
 
 class Published(NamedTuple):
@@ -158,7 +155,7 @@ class _Publication:
         def read(item: tuple[str, str], report: Report) -> FileEntry:
             return entry_of(*item, report)
 
-        entries = work_on(found, read, _HASHED_AT_ONCE, self._account.read)
+        entries = work_on(found, read, READ_AT_ONCE, self._account.read)
         self._paths = {entry.sha256: file for entry, (_, file) in zip(entries, found, strict=True)}
         manifest = Manifest.of(self._name, entries)
         self._account.size = sum(file.size for file in manifest.contents)
@@ -231,7 +228,7 @@ class _Publication:
             report(file.size if is_there else 0, True)
             return is_there
 
-        found = work_on(contents, ask, _ASKED_AT_ONCE, self._account.move)
+        found = work_on(contents, ask, ASKED_AT_ONCE, self._account.move)
         return [file for file, is_there in zip(contents, found, strict=True) if not is_there]
 
     def _send(self, files: list[FileEntry]) -> list[TransferResult]:

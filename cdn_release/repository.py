@@ -1,26 +1,27 @@
 """Where releases are at a store: which keys there are, and the requests for what is small."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from cdn_engine.download.answer import digest_of
-from cdn_engine.download.in_memory import read_object
+from cdn_engine.download.in_memory import read_object, wait
 from cdn_engine.download.listing import Entry, list_objects
 from cdn_engine.download.remote import RemoteObject
 from cdn_engine.errors import explain
 from cdn_engine.upload.unchanged import forget
 from cdn_engine.wire import retry
-from cdn_engine.wire.attempt import TICK, Attempt
+from cdn_engine.wire.attempt import Attempt
 from cdn_engine.wire.deadline import Deadline
 from cdn_engine.wire.keys import NotRenewed
 from cdn_manager import CDNManager, CredentialMissingError
 from cdn_release.errors import ManifestError, ReleaseMissingError
 from cdn_release.manifest import LARGEST, check_name
 
-__all__ = ["Repository"]
+__all__ = ["ASKED_AT_ONCE", "Repository"]
+
+ASKED_AT_ONCE = 16  # requests for small objects: they wait for the store, not for the network
 
 
 class Repository:
@@ -150,16 +151,9 @@ class Repository:
             pulse: Called again and again, in place of the repository's, by another thread than the caller's.
         """
         tell = pulse or self._pulse
-
-        def wait(seconds: float) -> None:
-            end = time.monotonic() + seconds
-            while (left := end - time.monotonic()) > 0:
-                time.sleep(min(left, TICK))
-                tell()
-
         remote = RemoteObject(self.reader.store, self.bucket, key, {})
         try:
-            return remote.head(Deadline(None), wait, "", lambda: Attempt(pulse=tell))
+            return remote.head(Deadline(None), lambda seconds: wait(seconds, tell), "", lambda: Attempt(pulse=tell))
         except NotRenewed as error:
             raise error.reason from error.reason.__cause__
         except ClientError as error:

@@ -9,18 +9,15 @@ from cdn_engine.paths import Target
 from cdn_engine.phases import COMPARING, RECEIVING
 from cdn_manager import TransferResult
 from cdn_release.account import Account
-from cdn_release.content import digest_of
+from cdn_release.content import READ_AT_ONCE, digest_of
 from cdn_release.errors import ManifestError
 from cdn_release.manifest import FileEntry, Manifest
 from cdn_release.place import Place
-from cdn_release.repository import Repository
+from cdn_release.repository import ASKED_AT_ONCE, Repository
 from cdn_release.staging import Source
 from cdn_release.workers import Report, Transferring, work_on
 
 __all__ = ["Supply"]
-
-_ASKED_AT_ONCE = 16
-_READ_AT_ONCE = 2
 
 
 class Supply:
@@ -78,7 +75,7 @@ class Supply:
             sha256, sources = item
             return next((one for one in sources if self._has(one, self._wanted[sha256], report)), None)
 
-        chosen = work_on(list(found.items()), choose, _READ_AT_ONCE, self._account.read)
+        chosen = work_on(list(found.items()), choose, READ_AT_ONCE, self._account.read)
         sources = {sha256: source for sha256, source in zip(found, chosen, strict=True) if source is not None}
         for sha256 in sources:
             self._account.move(self._wanted[sha256].size, True)
@@ -112,7 +109,7 @@ class Supply:
             if size != file.size or sha256 not in (None, file.sha256):
                 raise ManifestError(f"a file of the release is not at the store as the manifest says: {where}")
 
-        work_on(files, look, _ASKED_AT_ONCE, self._account.move)
+        work_on(files, look, ASKED_AT_ONCE, self._account.move)
 
     def fetch(self, files: list[FileEntry]) -> tuple[dict[str, Source], list[TransferResult]]:
         """Fetch contents. Return where they are, by digest, and what each took.

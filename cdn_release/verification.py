@@ -8,15 +8,13 @@ from typing import Literal, NamedTuple, TypeAlias
 from cdn_engine.phases import COMPARING
 from cdn_engine.sha256 import parse_sha256
 from cdn_release.account import Account
-from cdn_release.content import digest_of
+from cdn_release.content import READ_AT_ONCE, digest_of
 from cdn_release.errors import ManifestError, ReleaseMissingError
 from cdn_release.manifest import FileEntry, Manifest, is_name
 from cdn_release.place import Place
 from cdn_release.workers import Report, work_on
 
 __all__ = ["Problem", "Verification", "look_at", "verify"]
-
-_READ_AT_ONCE = 2
 
 _What: TypeAlias = Literal["missing", "differs", "mode", "extra", "unreadable"]
 
@@ -125,7 +123,7 @@ def _problems(place: Place, manifest: Manifest, account: Account) -> list[Proble
             return "unreadable"
         return problem if is_right else "differs"
 
-    found = work_on(manifest.files, compare, _READ_AT_ONCE, account.read)
+    found = work_on(manifest.files, compare, READ_AT_ONCE, account.read)
     problems = [Problem(file.path, what) for file, what in zip(manifest.files, found, strict=True) if what is not None]
     account.move(sum(file.size for file, what in zip(manifest.files, found, strict=True) if what is None), True)
     return problems + [Problem(path, "extra") for path in _extra(root, {file.path for file in manifest.files})]

@@ -12,7 +12,7 @@ from cdn_engine.wire import retry
 from cdn_engine.wire.attempt import TICK, Attempt
 from cdn_engine.wire.pace import Pace
 
-__all__ = ["read_object"]
+__all__ = ["read_object", "wait"]
 
 _PIECE = 64 << 10  # bytes
 
@@ -39,7 +39,7 @@ def read_object(remote: RemoteObject, most: int, pulse: Callable[[], object]) ->
             pause = retry.delay(error, failures, remote.name)
             if pause is None:
                 raise
-        _wait(pause, pulse)
+        wait(pause, pulse)
 
 
 def _read(remote: RemoteObject, most: int, pulse: Callable[[], object]) -> bytes | None:
@@ -56,7 +56,7 @@ def _read(remote: RemoteObject, most: int, pulse: Callable[[], object]) -> bytes
             if len(content) > most:
                 return None
             pulse()
-            pace.keep(count, lambda seconds: _wait(seconds, pulse))
+            pace.keep(count, lambda seconds: wait(seconds, pulse))
     finally:
         body.close()
     if answer.first or answer.total not in (None, len(content)):
@@ -67,7 +67,8 @@ def _read(remote: RemoteObject, most: int, pulse: Callable[[], object]) -> bytes
     return bytes(content)
 
 
-def _wait(seconds: float, pulse: Callable[[], object]) -> None:
+def wait(seconds: float, pulse: Callable[[], object]) -> None:
+    """Wait between two attempts, and pulse meanwhile."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(left, TICK))

@@ -100,7 +100,7 @@ class InMemory(Repository):
 def take_back(bucket, name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collection, "Repository", bucket.repository)
-        patch.setattr(collection, "AT_ONCE", 1)
+        patch.setattr(collection, "ASKED_AT_ONCE", 1)
         return unpublish(None, "bucket", name, collect=True)
 
 
