@@ -1,5 +1,6 @@
 """Removes releases from a directory that are not needed there any more."""
 
+import errno
 import os
 
 from cdn_release.place import Place, sync_directory
@@ -36,11 +37,22 @@ def prune(directory: str | os.PathLike[str], keep: int) -> list[str]:
         names = place.names()
         removed = sorted(_by_need(place, names)[keep:])
         for name in removed:
-            os.rename(place.release(name), place.removed)  # nobody sees half of it
-            sync_directory(place.path)
-            place.forget_manifest(name)
-            place.remove_tree(place.removed)
+            _remove(place, name)
     return removed
+
+
+def _remove(place: Place, name: str) -> None:
+    try:
+        os.rename(place.release(name), place.removed)  # nobody sees half of it
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # that of overlayfs, for what is in the image of a container
+            raise
+        place.forget_manifest(name)  # so that what a kill leaves of it cannot become current
+        place.remove_tree(place.release(name))
+        return
+    sync_directory(place.path)
+    place.forget_manifest(name)
+    place.remove_tree(place.removed)
 
 
 def _by_need(place: Place, names: list[str]) -> list[str]:

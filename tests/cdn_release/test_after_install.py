@@ -237,6 +237,19 @@ def test_release_that_was_moved_and_linked_is_pruned_and_stays_where_it_was_move
     assert (tmp_path / "moved").is_dir()
 
 
+def test_release_that_cannot_be_renamed_is_pruned(installed, monkeypatch):
+    """In a container, one of the image cannot: overlayfs says EXDEV of a directory that is in a lower layer."""
+    way = installed("v1", "v2")
+
+    def refuse(*_):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    assert prune(way.edge, 1) == ["v1"]
+    assert sorted(os.listdir(way.edge)) == [".cdn-release", "current", "v2"]
+    assert os.listdir(way.edge / ".cdn-release/manifests") == ["v2.json"]
+
+
 def test_interrupted_writes_leave_no_more_and_more(installed, monkeypatch):
     way = installed("v1")
 
