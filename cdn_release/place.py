@@ -12,6 +12,7 @@ from io import FileIO
 
 from cdn_engine import _disk
 from cdn_engine.download.directory import Directory
+from cdn_engine.download.own_file import is_foreign
 from cdn_engine.file_lock import try_lock, unlock
 from cdn_engine.log import log
 from cdn_release.errors import ManifestError, ReleaseError, ReleaseMissingError
@@ -93,9 +94,10 @@ class Place:
 
     @contextlib.contextmanager
     def _locked(self, name: str, pulse: Callable[[], object]) -> Iterator[None]:
-        # Where others may write too, somebody may have made it, with links in it to what he may not write himself.
-        if hasattr(os, "geteuid") and os.stat(self.own).st_uid not in (os.geteuid(), os.stat(self.path).st_uid):
-            raise ReleaseError(f"{self.own!r} is another user's: run this as that user, or move it away")
+        # With links in it, another user could have us write, and remove, what he may not.
+        with contextlib.closing(Directory(self.path)) as directory:
+            if is_foreign(directory, os.lstat(self.own)):
+                raise ReleaseError(f"{self.own!r} is another user's, and anyone may write beside it: move it away")
         path = os.path.join(self.own, name)
         with FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), _PRIVATE), "r+") as file:
             began, said = time.monotonic(), False
@@ -117,6 +119,8 @@ class Place:
 
     def make_objects(self) -> None:
         """Make the directory for contents."""
+        if os.path.islink(self.objects):
+            os.unlink(self.objects)
         _make(self.objects, 0o777)
 
     def remove_empty_objects(self) -> None:
@@ -245,11 +249,8 @@ class Place:
 
 def sync_directory(path: str) -> None:
     """Write the entries of a directory to the disk, where the system and the file system can."""
-    directory = Directory(path)
-    try:
+    with contextlib.closing(Directory(path)) as directory:
         directory.sync()
-    finally:
-        directory.close()
 
 
 def _make(path: str, mode: int) -> None:

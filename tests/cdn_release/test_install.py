@@ -389,16 +389,21 @@ def test_current_that_is_not_ours_is_not_touched(way, kind):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as two users")
-def test_links_that_another_user_has_put_there_are_not_followed(way, tmp_path):
-    """In a directory where all may write."""
+@pytest.mark.parametrize("mode", [0o777, 0o1777], ids=oct)
+def test_links_that_another_user_has_put_there_are_not_followed(way, tmp_path, mode):
+    """In a directory where all may write. If it has the sticky bit, as /tmp has, what is theirs is refused."""
     way.publish("v1", FILES)
     (tmp_path / "precious").write_bytes(b"p")
     (way.edge / ".cdn-release").mkdir(parents=True)
     (way.edge / ".cdn-release/objects").symlink_to(tmp_path)
     os.chown(way.edge / ".cdn-release", 12345, -1)
-    for call in (lambda: way.install("v1"), lambda: prune(way.edge, 1), lambda: rollback(way.edge)):
-        with pytest.raises(ReleaseError, match="another user's"):
-            call()
+    way.edge.chmod(mode)
+    if mode == 0o777:
+        way.install("v1")
+    else:
+        for call in (lambda: way.install("v1"), lambda: prune(way.edge, 1), lambda: rollback(way.edge)):
+            with pytest.raises(ReleaseError, match="another user's"):
+                call()
     assert (tmp_path / "precious").exists()
 
 
