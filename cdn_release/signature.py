@@ -121,7 +121,7 @@ def check(content: bytes, signature: bytes | None, public_key: str) -> None:
 
 def _is_signed(content: bytes, signature: bytes, public_key: bytes) -> bool:
     _require_cryptography()
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     if len(signature) > LARGEST_SIGNATURE:
@@ -129,6 +129,8 @@ def _is_signed(content: bytes, signature: bytes, public_key: bytes) -> bool:
     try:
         raw = base64.b64decode(signature.strip(), validate=True)
         Ed25519PublicKey.from_public_bytes(public_key).verify(raw, _CONTEXT + content)
+    except UnsupportedAlgorithm as error:  # in FIPS mode, for example
+        raise SignatureError(f"this machine cannot check signatures of Ed25519: {error}") from error
     except (InvalidSignature, ValueError):
         return False
     return True

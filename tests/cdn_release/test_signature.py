@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -91,6 +92,16 @@ def test_signature_of_another_key_is_refused():
 
 def test_signature_of_the_same_bytes_for_another_purpose_is_refused():
     assert "signed with another key" in refusal(check, CONTENT, b64encode(KEY.sign(CONTENT)), PUBLIC)
+
+
+def test_machine_without_ed25519_accepts_nothing(monkeypatch):
+    """In FIPS mode, for example."""
+
+    def refuse(_):
+        raise UnsupportedAlgorithm("ed25519 is not supported by this version of OpenSSL")
+
+    monkeypatch.setattr(ed25519.Ed25519PublicKey, "from_public_bytes", refuse)
+    assert "this machine cannot check signatures" in refusal(check, CONTENT, SIGNATURE, PUBLIC)
 
 
 def test_missing_signature_is_refused_with_what_to_do():
