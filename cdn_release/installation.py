@@ -28,6 +28,7 @@ from cdn_release.signature import LARGEST_SIGNATURE, check, require_public_key
 from cdn_release.staging import Source, Staging
 from cdn_release.supply import Supply
 from cdn_release.verification import look_at
+from cdn_release.workers import require_jobs
 
 __all__ = ["Installed", "install"]
 
@@ -119,6 +120,7 @@ def install(
         del public_key  # tracebacks have a frame's variables
         raise
     check_name(name)
+    require_jobs(jobs)
     pinned = parse_sha256(sha256)
     account = Account(progress)
     at = Repository(manager, bucket, prefix, account.pulse)

@@ -21,7 +21,7 @@ from cdn_release.manifest import FileEntry, Manifest, check_name
 from cdn_release.memory import Memory
 from cdn_release.repository import ASKED_AT_ONCE, Repository
 from cdn_release.signature import KeySource, load_signing_key, sign
-from cdn_release.workers import Report, Transferring, work_on
+from cdn_release.workers import Report, Transferring, require_jobs, work_on
 
 __all__ = ["Published", "publish"]
 
@@ -105,6 +105,7 @@ class _Publication:
         self, manager: CDNManager, bucket: str, prefix: str, name: str, jobs: int, account: Account
     ) -> None:
         check_name(name)
+        require_jobs(jobs)
         self._at = Repository(manager, bucket, prefix, account.pulse)
         self._name = name
         self._marker = self._at.publishing_key(name)

@@ -124,7 +124,7 @@ class Supply:
 
     def _fetch(self, file: FileEntry, report: Report) -> TransferResult:
         path, key = self._content(file.sha256), self._at.object_key(file.sha256)
-        progress = Transferring(report, bytes_kept(path))
+        progress = Transferring(report, bytes_kept(path), file.size)
         result = self._at.manager.fetch(self._at.bucket, key, path, progress, file.sha256)
         if result.size != file.size:
             raise ManifestError(f"{file.path!r} has {result.size} bytes, and not {file.size} as the manifest says")

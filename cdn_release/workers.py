@@ -1,5 +1,6 @@
 """Works on many files at a time, in threads, and tells the caller about it in its own."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,8 +9,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from cdn_engine import threads
 from cdn_engine.phases import RETRYING
+from cdn_manager import StoreProtocolError
 
-__all__ = ["Report", "Transferring", "work_on"]
+__all__ = ["Report", "Transferring", "require_jobs", "work_on"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,14 +39,19 @@ class Transferring:
     Args:
         report: Is told.
         kept: Bytes that an earlier run has left, with which the engine begins its count.
+        most: Bytes after which the transfer is ended.
     """
 
-    def __init__(self, report: Report, kept: int) -> None:
+    def __init__(self, report: Report, kept: int, most: float = math.inf) -> None:
         self._report = report
         self._kept = kept
+        self._left = most
         self._is_stuck = False
 
     def __call__(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise StoreProtocolError("the store sends more than the object should have")
         self._report(count, count == self._kept > 0, self._is_stuck)
         self._kept = 0
 
@@ -68,6 +75,12 @@ class _News(NamedTuple):
     failure: BaseException | None = None
 
 
+def require_jobs(jobs: int) -> None:
+    """Raise ``ValueError`` if so many threads cannot do anything."""
+    if jobs < 1:
+        raise ValueError("jobs must be at least 1")
+
+
 def work_on(
     items: Sequence[Item],
     work: Callable[[Item, Report], Result],
@@ -81,12 +94,10 @@ def work_on(
     Args:
         items: The items, in the order in which they are begun.
         work: Takes an item and a ``Report``.
-        jobs: How many threads there may be; at least one is needed.
+        jobs: How many threads there may be.
         tell: Called in the calling thread with what was reported, and with 0 if nothing was for a while; its third
             argument is True if all threads are stuck. An exception in it, or Ctrl-C, ends everything.
     """
-    if jobs < 1:
-        raise ValueError("jobs must be at least 1")
     waiting = deque(enumerate(items))
     results: dict[int, Result] = {}
     news: SimpleQueue[_News] = SimpleQueue()

@@ -14,7 +14,7 @@ from release_way import tree_of, write_tree
 from scripted_server import answering
 from tracebacks import secrets_shown
 
-from cdn_manager import CDNCredentials, CDNManager, IntegrityError
+from cdn_manager import CDNCredentials, CDNManager, IntegrityError, StoreProtocolError
 from cdn_release import (
     FileEntry,
     Manifest,
@@ -264,6 +264,22 @@ def test_object_whose_metadata_contradicts_its_key_is_not_fetched(way):
     with pytest.raises(ManifestError, match="as the manifest says"):
         way.install("v1")
     assert objects(way) == []
+
+
+def test_object_of_which_more_comes_than_the_manifest_says_is_not_read_to_its_end(way):
+    way.publish("v1", {"a": b"a"})
+    way.put(f"objects/{sha256(b'a')}", bytes(20_000_000))
+    way.server.fault("HEAD", answering(200, headers=[("Content-Length", 1)], body=b""))
+    with pytest.raises(StoreProtocolError, match="sends more than the object should have"):
+        way.install("v1")
+    assert os.listdir(way.edge) == [".cdn-release"]
+
+
+@pytest.mark.parametrize("call", ["publish", "install"])
+def test_no_jobs_are_an_error_before_anything_is_asked_for(way, call):
+    with pytest.raises(ValueError, match="jobs must be at least 1"):
+        way.publish("v1", FILES, jobs=0) if call == "publish" else way.install("v1", jobs=0)
+    assert way.requests() == []
 
 
 def test_pinned_release_is_that_one(way):

@@ -23,11 +23,6 @@ def test_results_are_in_the_order_of_the_items():
     assert work_on([], work, 3, nothing) == []
 
 
-def test_no_threads_are_an_error():
-    with pytest.raises(ValueError, match="at least 1"):
-        work_on([1], lambda item, _: item, 0, nothing)
-
-
 def test_caller_is_told_in_its_own_thread():
     told = []
 
