@@ -24,11 +24,11 @@ FILES = {"config.json": b"{}", "weights.bin": b"w" * 100_000, "deep/er/tokenizer
 
 @pytest.fixture
 def installed(way):
-    """A function that publishes and installs releases, which differ in one file."""
+    """A function that installs releases, which differ in one file."""
 
     def bring(*names):
         for name in names:
-            way.publish(name, FILES | {"config.json": name.encode()})
+            way.store(name, FILES | {"config.json": name.encode()})
             way.install(name)
         way.server.requests.clear()
         return way
@@ -161,7 +161,7 @@ def test_release_without_a_manifest_is_not_made_current(installed):
 
 def test_rollback_does_not_wait_for_an_install(installed):
     way = installed("v1", "v2")
-    way.publish("v3", FILES | {"config.json": b"v3"})
+    way.store("v3", FILES | {"config.json": b"v3"})
     rolled_back = []
 
     def roll_back(exchange):
@@ -272,7 +272,7 @@ def test_at_least_the_current_release_is_kept(installed):
 
 def test_prune_waits_for_an_install(installed):
     way = installed("v1", "v2")
-    way.publish("v3", FILES | {"config.json": b"v3"})
+    way.store("v3", FILES | {"config.json": b"v3"})
     removed, threads = [], []
 
     def prune_meanwhile(exchange):

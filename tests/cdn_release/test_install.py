@@ -16,8 +16,6 @@ from tracebacks import secrets_shown
 
 from cdn_manager import CDNCredentials, CDNManager, IntegrityError, StoreProtocolError
 from cdn_release import (
-    FileEntry,
-    Manifest,
     ManifestError,
     ReleaseDamagedError,
     ReleaseDoesNotFitError,
@@ -44,15 +42,6 @@ def sha256(content):
 def objects(way):
     """Return the contents whose bytes were asked for since the last call, by digest."""
     return [key.removeprefix("objects/") for key in way.requests("GET") if key.startswith("objects/")]
-
-
-def hand_written(way, contents, name="v1", **lies):
-    """Store a release whose manifest says something else than what is stored."""
-    files = []
-    for path, content in sorted(contents.items()):
-        way.put(f"objects/{sha256(content)}", content, Metadata={"sha256": sha256(content)})
-        files.append(FileEntry(path, len(content), sha256(content), 0o644)._replace(**lies))
-    way.put(f"releases/{name}.json", Manifest(name, tuple(files)).encode())
 
 
 # What a reader sees
@@ -90,9 +79,9 @@ def test_permissions_are_left_alone_on_windows(way, monkeypatch):
 
 
 def test_update_fetches_what_changed_and_nothing_else(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
-    way.publish("v2", FILES | {"config.json": b"{2}", "more": b"m"})
+    way.store("v2", FILES | {"config.json": b"{2}", "more": b"m"})
     way.requests()
     done = way.install("v2")
     assert sorted(objects(way)) == sorted([sha256(b"{2}"), sha256(b"m")])
@@ -103,9 +92,9 @@ def test_update_fetches_what_changed_and_nothing_else(way):
 
 
 def test_changes_are_told_after_current_has_moved(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
-    way.publish("v2", {"config.json": b"{2}", "weights.bin": FILES["weights.bin"], "new": b"n"})
+    way.store("v2", {"config.json": b"{2}", "weights.bin": FILES["weights.bin"], "new": b"n"})
     seen = []
     done = way.install("v2", on_change=lambda changes: seen.append((changes, os.readlink(way.edge / "current"))))
     assert seen == [(done.changes, "v2")]
@@ -118,7 +107,7 @@ def test_changes_are_told_after_current_has_moved(way):
 
 def test_changes_are_told_whatever_fails_after_current_has_moved(way, monkeypatch):
     """The next call would find nothing to change, and tell of nothing."""
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
 
     def fail(path):
         raise OSError(errno.EIO if os.path.exists(path) else errno.ENOENT, "said the file system")
@@ -130,7 +119,7 @@ def test_changes_are_told_whatever_fails_after_current_has_moved(way, monkeypatc
 
 
 def test_release_that_is_here_is_not_brought_again(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     first = way.install("v1")
     way.requests()
     assert way.install("v1") == first._replace(transferred=0, skipped=True, changes=None)
@@ -139,7 +128,7 @@ def test_release_that_is_here_is_not_brought_again(way):
 
 def test_release_that_is_here_and_not_current_becomes_current(way):
     for name in ("v1", "v2"):
-        way.publish(name, FILES | {"config.json": name.encode()})
+        way.store(name, FILES | {"config.json": name.encode()})
         way.install(name)
     done = way.install("v1")
     assert done.skipped
@@ -152,9 +141,9 @@ def test_release_that_is_here_and_not_current_becomes_current(way):
 
 @pytest.mark.parametrize("brought", [0, 1], ids=["nothing", "the-largest"])
 def test_broken_install_shows_nothing_and_goes_on(way, brought):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
-    way.publish("v2", FILES | {"a": b"a", "weights.bin": b"W" * 100_000})
+    way.store("v2", FILES | {"a": b"a", "weights.bin": b"W" * 100_000})
     # The first request is for the manifest.
     way.server.fault("GET", None, *[None] * brought, answering(403, "AccessDenied"))
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -170,7 +159,7 @@ def test_broken_install_shows_nothing_and_goes_on(way, brought):
 
 def test_content_that_did_not_reach_the_disk_is_fetched_again(way, monkeypatch):
     """The system tells of it once: asked again, it says that all is well."""
-    way.publish("v1", {"a": b"w" * 100_000, "b": b"x", "z": b"w" * 100_000})
+    way.store("v1", {"a": b"w" * 100_000, "b": b"x", "z": b"w" * 100_000})
 
     def fail(descriptors):
         return [OSError(errno.EIO, os.strerror(errno.EIO)), *[None] * (len(descriptors) - 1)]
@@ -184,7 +173,7 @@ def test_content_that_did_not_reach_the_disk_is_fetched_again(way, monkeypatch):
 
 
 def test_release_is_on_the_disk_before_current_leads_to_it_also_if_a_killed_install_has_put_it_there(way, monkeypatch):
-    way.publish("v1", {"a": b"a"})
+    way.store("v1", {"a": b"a"})
 
     def die(_):
         raise KeyboardInterrupt
@@ -205,7 +194,7 @@ def test_release_is_on_the_disk_before_current_leads_to_it_also_if_a_killed_inst
 
 
 def test_what_an_interrupted_install_has_left_is_removed_by_one_of_what_is_here(way, monkeypatch):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
     for name in ("objects", "staging"):
         (way.edge / ".cdn-release" / name).mkdir()
@@ -215,7 +204,7 @@ def test_what_an_interrupted_install_has_left_is_removed_by_one_of_what_is_here(
 
 
 def test_failure_to_clean_up_does_not_hide_why_the_install_has_failed(way, monkeypatch):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.server.fault("GET", None, answering(403, "AccessDenied"))
 
     def fail(path):
@@ -232,7 +221,7 @@ def test_failure_to_clean_up_does_not_hide_why_the_install_has_failed(way, monke
 
 @pytest.mark.parametrize("has_metadata", [True, False])
 def test_content_that_is_not_what_its_digest_says_is_never_installed(way, has_metadata):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     digest = sha256(FILES["weights.bin"])
     way.put(f"objects/{digest}", b"x" * 100_000, Metadata={"sha256": digest} if has_metadata else {})
     with pytest.raises(IntegrityError):
@@ -250,7 +239,7 @@ def test_content_that_is_not_what_its_digest_says_is_never_installed(way, has_me
     ids=["size", "digest"],
 )
 def test_manifest_that_the_store_contradicts_is_refused_before_anything_is_fetched(way, lies, problem):
-    hand_written(way, {"a": b"aaaa"}, **lies)
+    way.store("v1", {"a": b"aaaa"}, **lies)
     with pytest.raises(ManifestError, match=problem):
         way.install("v1")
     assert objects(way) == []
@@ -259,7 +248,7 @@ def test_manifest_that_the_store_contradicts_is_refused_before_anything_is_fetch
 
 
 def test_object_whose_metadata_contradicts_its_key_is_not_fetched(way):
-    hand_written(way, {"a": b"aaaa"})
+    way.store("v1", {"a": b"aaaa"})
     way.put(f"objects/{sha256(b'aaaa')}", b"bbbb", Metadata={"sha256": sha256(b"bbbb")})
     with pytest.raises(ManifestError, match="as the manifest says"):
         way.install("v1")
@@ -267,7 +256,7 @@ def test_object_whose_metadata_contradicts_its_key_is_not_fetched(way):
 
 
 def test_object_of_which_more_comes_than_the_manifest_says_is_not_read_to_its_end(way):
-    way.publish("v1", {"a": b"a"})
+    way.store("v1", {"a": b"a"})
     way.put(f"objects/{sha256(b'a')}", bytes(20_000_000))
     way.server.fault("HEAD", answering(200, headers=[("Content-Length", 1)], body=b""))
     with pytest.raises(StoreProtocolError, match="sends more than the object should have"):
@@ -310,7 +299,7 @@ def test_key_that_the_store_rejects_is_not_taken_for_a_missing_release(way):
 
 
 def test_what_appears_in_the_place_of_the_release_meanwhile_is_not_taken_for_it(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
 
     def appear(exchange):
         write_tree(way.edge / "v1", {"mine": b"mine"})
@@ -321,7 +310,7 @@ def test_what_appears_in_the_place_of_the_release_meanwhile_is_not_taken_for_it(
         way.install("v1")
     with pytest.raises(ReleaseExistsError, match="was not installed by cdn-manager"):
         way.install("v1")
-    way.publish("v2", FILES)
+    way.store("v2", FILES)
     way.install("v2")
     assert prune(way.edge, 1) == []
     assert tree_of(way.edge / "v1") == {"mine": b"mine"}
@@ -329,7 +318,7 @@ def test_what_appears_in_the_place_of_the_release_meanwhile_is_not_taken_for_it(
 
 @pytest.mark.parametrize("into", ["v1", "current"])
 def test_release_is_not_installed_in_another(way, into):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
     with pytest.raises(ReleaseError, match=r"/edge/(v1|current)' is a release: give the directory that it is in"):
         install(way.reader, way.bucket, "v1", way.edge / into)
@@ -362,7 +351,7 @@ def test_manifest_that_is_too_large_is_not_read(way):
 
 @pytest.mark.parametrize("spoiled", ["file", "directory", "other", "foreign"])
 def test_what_is_in_the_place_of_the_release_is_not_touched(way, spoiled):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.edge.mkdir()
     if spoiled == "file":
         (way.edge / "v1").write_bytes(b"mine")
@@ -373,7 +362,7 @@ def test_what_is_in_the_place_of_the_release_is_not_touched(way, spoiled):
     else:
         way.install("v1")
         way.remove("releases/v1.json")
-        way.publish("v1", {"a": b"another"})
+        way.store("v1", {"a": b"another"})
     way.requests()
     with pytest.raises(ReleaseExistsError, match="v1' is another release, or was not installed by cdn-manager"):
         way.install("v1")
@@ -381,7 +370,7 @@ def test_what_is_in_the_place_of_the_release_is_not_touched(way, spoiled):
 
 
 def test_release_that_is_here_and_damaged_is_named(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
     (way.edge / "v1/copy").unlink()
     with pytest.raises(ReleaseDamagedError, match=r"'copy' \(missing\); roll back if"):
@@ -394,7 +383,7 @@ def test_release_that_is_here_and_damaged_is_named(way):
 
 @pytest.mark.parametrize("kind", ["directory", "link", "file"])
 def test_current_that_is_not_ours_is_not_touched(way, kind):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.edge.mkdir()
     current = way.edge / "current"
     {"directory": current.mkdir, "link": lambda: current.symlink_to("/srv/old"),
@@ -408,7 +397,7 @@ def test_current_that_is_not_ours_is_not_touched(way, kind):
 @pytest.mark.parametrize("mode", [0o777, 0o1777], ids=oct)
 def test_links_that_another_user_has_put_there_are_not_followed(way, tmp_path, mode):
     """In a directory where all may write. If it has the sticky bit, as /tmp has, what is theirs is refused."""
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     (tmp_path / "precious").write_bytes(b"p")
     (way.edge / ".cdn-release").mkdir(parents=True)
     (way.edge / ".cdn-release/objects").symlink_to(tmp_path)
@@ -426,7 +415,7 @@ def test_links_that_another_user_has_put_there_are_not_followed(way, tmp_path, m
 def test_link_is_not_replaced_by_a_file_if_links_are_suddenly_refused(way, monkeypatch):
     """What is below ``current`` would be gone for all who look there."""
     for name in ("v1", "v2"):
-        way.publish(name, {"a": name.encode()})
+        way.store(name, {"a": name.encode()})
     way.install("v1")
 
     def refuse(*_):
@@ -439,28 +428,28 @@ def test_link_is_not_replaced_by_a_file_if_links_are_suddenly_refused(way, monke
 
 
 def test_damaged_file_of_another_release_is_not_taken_over(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
     (way.edge / "v1/weights.bin").write_bytes(b"x" * 100_000)
-    way.publish("v2", FILES | {"a": b"a"})
+    way.store("v2", FILES | {"a": b"a"})
     assert way.install("v2").transferred == 100_001
     assert way.current() == FILES | {"a": b"a"}
 
 
 def test_link_in_place_of_a_file_is_not_followed(way, tmp_path):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
     outside = tmp_path / "outside"
     outside.write_bytes(FILES["weights.bin"])
     (way.edge / "v1/weights.bin").unlink()
     (way.edge / "v1/weights.bin").symlink_to(outside)
-    way.publish("v2", FILES | {"a": b"a"})
+    way.store("v2", FILES | {"a": b"a"})
     assert way.install("v2").transferred == 100_001
     assert not (way.edge / "v2/weights.bin").is_symlink()
 
 
 def test_equal_file_with_other_permissions_is_copied(way):
-    way.publish("v1", {"a": b"same"})
+    way.store("v1", {"a": b"same"})
     way.install("v1")
     folder = way.model({"a": b"same"})
     (folder / "a").chmod(0o755)
@@ -477,7 +466,7 @@ def test_file_system_without_links_gets_copies_and_a_file_in_place_of_the_link(w
     monkeypatch.setattr(os, "link", refuse)
     monkeypatch.setattr(os, "symlink", refuse)
     for name in ("v1", "v2"):
-        way.publish(name, FILES | {"config.json": name.encode()})
+        way.store(name, FILES | {"config.json": name.encode()})
         done = way.install(name)
     assert (done.transferred, done.linked) == (2, 100_003)
     assert not (way.edge / "v2/weights.bin").samefile(way.edge / "v1/weights.bin")
@@ -486,7 +475,7 @@ def test_file_system_without_links_gets_copies_and_a_file_in_place_of_the_link(w
 
 
 def test_release_that_the_disk_has_no_room_for_is_refused_before_anything_is_fetched(way, monkeypatch):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100_000})())
     way.requests()
     with pytest.raises(ReleaseDoesNotFitError, match="has 100000 bytes of free space, and 100003 are needed"):
@@ -496,7 +485,7 @@ def test_release_that_the_disk_has_no_room_for_is_refused_before_anything_is_fet
 
 
 def test_names_that_are_one_here_are_refused_before_anything_is_fetched(way, monkeypatch):
-    way.publish("v1", {"dir/README": b"1", "dir/readme": b"2"})
+    way.store("v1", {"dir/README": b"1", "dir/readme": b"2"})
     plain = os.open
 
     def folding(path, flags, *arguments, **options):
@@ -520,7 +509,7 @@ def test_manifest_that_is_not_the_right_one_is_not_even_read(way):
 
 
 def test_release_without_the_required_signature_is_not_fetched(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.requests()
     key = "MCowBQYDK2VwAyEA" + "A" * 43 + "="
     with pytest.raises(SignatureError):
@@ -538,7 +527,7 @@ def test_private_key_in_place_of_the_public_one_is_refused_and_not_shown(way):
 
 
 def test_interrupt_ends_the_install_and_keeps_what_has_arrived(way):
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
 
     class Interrupting:
         received = 0
@@ -566,9 +555,9 @@ def test_progress_tells_what_was_here(way):
         def __call__(self, count):
             self.counts[self.name] = self.counts.get(self.name, 0) + count
 
-    way.publish("v1", FILES)
+    way.store("v1", FILES)
     way.install("v1")
-    way.publish("v2", FILES | {"a": b"aaa"})
+    way.store("v2", FILES | {"a": b"aaa"})
     progress = Progress()
     way.install("v2", progress=progress)
     assert progress.counts["comparing"] == 100_003
@@ -577,7 +566,7 @@ def test_progress_tells_what_was_here(way):
 
 
 def test_relative_directory_stays_where_it_was(way, monkeypatch):
-    way.publish("v1", {"a": b"a"})
+    way.store("v1", {"a": b"a"})
     Path("there").mkdir()
     done = install(way.reader, way.bucket, "v1", "there")
     assert done.path == Path.cwd() / "there/v1"

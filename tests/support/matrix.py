@@ -20,7 +20,7 @@ OLDEST_BOTO3 = {"3.12": "1.40.9"}
 
 # All Pythons at once. Most tests wait: for a fault to be noticed, for a store to come up.
 WORKERS = "4"
-WORKERS_OF_OTHERS = "2"
+WORKERS_OF_OTHERS = "1"
 
 # It installs into all environments, and is the newest: it takes a quarter of the time of those that come with Pythons.
 PIP = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
