@@ -287,7 +287,7 @@ def test_damaged_journal_costs_time_and_nothing_else(moto_manager, moto_bucket, 
 
     config = TransferConfig(multipart_threshold=1, multipart_chunksize=SMALLEST_PART, max_concurrency=1)
     client, payload = moto_manager.upload_client, payload_of(SMALLEST_PART + 1000)
-    for number in range(20):
+    for number in range(12):
         sent = []
         with pytest.raises(InterruptedError):
             client.upload_fileobj(payload, moto_bucket, "key", Callback=progress, Config=config)
